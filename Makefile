@@ -1,0 +1,43 @@
+# `make demo` and `make test` need Python 3.11 or newer with pip, and a package index; everything lands in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: demo test check lock golden docs wheel clean
+
+demo: $(STAMP)  ## simulator and exporter together; Ctrl-C ends it
+	$(BIN)/together-exporter demo $(ARGS)
+
+test: check  ## everything a landing must pass
+	$(BIN)/pytest $(ARGS)
+
+check: $(STAMP)  ## lint, format, types, import rules, generated files
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check || (echo 'mend: $(BIN)/ruff format'; exit 1)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo >.venv/imports.log || (cat .venv/imports.log; exit 1)
+	$(BIN)/python docs/generate.py --check
+
+golden: $(STAMP)  ## rewrite the expected expositions; read the diff
+	GOLDEN=1 $(BIN)/pytest tests/unit/metrics/test_golden.py -q -p no:xdist
+
+docs: $(STAMP)  ## rewrite what in the README is made from the code
+	$(BIN)/python docs/generate.py
+
+lock: $(STAMP)  ## choose versions anew, hashed, for every supported platform
+	$(BIN)/pip install -q uv
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --no-config --upgrade --quiet --custom-compile-command 'make lock' -o requirements.lock
+
+wheel: $(STAMP)  ## dist/*.whl and dist/*.tar.gz
+	$(BIN)/hatchling build
+
+clean:
+	rm -rf .venv dist
+
+# pip is driven from outside: some distributions ship Python without the module that puts pip into an environment.
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv --without-pip --clear .venv
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements.lock
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --no-deps --no-build-isolation -e .
+	touch $@

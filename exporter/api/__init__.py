@@ -1,0 +1,1 @@
+"""The Together deployments API: its answers, its errors, its client."""

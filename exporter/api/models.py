@@ -1,0 +1,252 @@
+"""The API's answers, read tolerantly: what does not fit is left out and named, the rest stands."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError, model_validator
+from pydantic_core import from_json
+
+from exporter.api.errors import InvalidResponse
+
+REVISION_VARIABLE = "TOGETHER_DEPLOYMENT_REVISION_ID"  # holds the deployment's current revision
+READY_STATUS = "Running"  # with replica_ready_since set; "Running" alone is not ready yet
+QUEUE_METRIC = "QueueBacklogPerWorker"  # the autoscaling metric that reads a queue
+MAX_LABEL = 1024  # characters; what a label value may hold before it is cut
+MAX_COUNT = 2**53  # above it a float is no longer exact
+ZERO_TIME_YEAR = 1  # Go sends an unset time as 0001-01-01T00:00:00Z
+# A NUL ends the input for Prometheus' text parser; a lone surrogate has no UTF-8 form.
+_UNPRINTABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def _text(value: object) -> object:
+    """A string fit for a label; None for an empty one, which Prometheus could not tell from absent."""
+    if not isinstance(value, str):
+        return value
+    clean = value if value.isascii() and "\0" not in value else _UNPRINTABLE.sub("\ufffd", value)
+    return f"{clean[: MAX_LABEL - 1]}…" if len(clean) > MAX_LABEL else clean or None
+
+
+def _unix_time(value: object) -> object:
+    """Seconds since 1970 of an ISO 8601 string, UTC where it names no zone; None for an unset one."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise ValueError("not a timestamp")
+    moment = datetime.fromisoformat(value)
+    if moment.year == ZERO_TIME_YEAR:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+Text = Annotated[str | None, BeforeValidator(_text)]
+Count = Annotated[float, Strict(), Field(ge=0, le=MAX_COUNT)]
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Timestamp = Annotated[float | None, BeforeValidator(_unix_time)]
+
+
+class _Answer(BaseModel):
+    """Every field may be absent or null; fields this version does not know are passed over."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+
+
+class Autoscaling(_Answer):
+    """The three autoscaling configurations of the API; their common fields are all that is shown."""
+
+    metric: Text = None
+    target: Number | None = None
+    model: Text = None
+
+
+class EnvironmentVariable(_Answer):
+    """A variable's name and the expiry of its secret. No value is kept but the revision's."""
+
+    name: Text = None
+    value: Text = Field(default=None, repr=False)
+    value_from_secret_expires_at: Timestamp = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _forget_the_value(cls, data: object) -> object:
+        if isinstance(data, dict) and data.get("name") != REVISION_VARIABLE:
+            return {key: value for key, value in data.items() if key != "value"}
+        return data
+
+
+class Volume(_Answer):
+    name: Text = None
+    mount_path: Text = None
+    version: Count | None = None
+
+
+class Replica(_Answer):
+    """One value of `replica_events`."""
+
+    image: Text = None
+    replica_ready_since: Timestamp = None
+    replica_status: Text = None
+    replica_status_reason: Text = None
+    revision_id: Text = None
+    volume_preload_completed_at: Timestamp = None
+    volume_preload_started_at: Timestamp = None
+    volume_preload_status: Text = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Ready as the official client counts it: Running, and ready since some moment."""
+        return self.replica_status == READY_STATUS and self.replica_ready_since is not None
+
+
+class Deployment(_Answer):
+    """`GET /deployments/{id}`, and one item of `GET /deployments`."""
+
+    autoscaling: Autoscaling | None = None
+    capacity_type: Text = None
+    cpu: Annotated[Number, Field(ge=0)] | None = None
+    created_at: Timestamp = None
+    desired_replicas: Count | None = None
+    environment_variables: tuple[EnvironmentVariable, ...] | None = None
+    gpu_count: Count | None = None
+    gpu_type: Text = None
+    id: Text = None
+    image: Text = None
+    max_replicas: Count | None = None
+    memory: Annotated[Number, Field(ge=0)] | None = None
+    min_replicas: Count | None = None
+    name: Text = None
+    ready_replicas: Count | None = None
+    replica_events: dict[Annotated[str, BeforeValidator(_text)], Replica] | None = None
+    status: Text = None
+    storage: Annotated[Number, Field(ge=0)] | None = None
+    updated_at: Timestamp = None
+    volumes: tuple[Volume, ...] | None = None
+
+    @property
+    def revision(self) -> str | None:
+        """The current revision, from the environment variable that carries it; None where it is not sent."""
+        variables = self.environment_variables or ()
+        return next((v.value for v in variables if v.name == REVISION_VARIABLE), None)
+
+    @property
+    def queue_model(self) -> str | None:
+        """The model whose queue scales this deployment; None where no queue does."""
+        scaling = self.autoscaling
+        if scaling is None or scaling.metric != QUEUE_METRIC:
+            return None
+        return scaling.model or self.name
+
+
+class Queue(_Answer):
+    """`GET /queue/metrics`."""
+
+    messages_waiting: Count | None = None
+    messages_running: Count | None = None
+
+
+Answer = TypeVar("Answer", bound=_Answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A deployment and what of it could not be read, one path for each value, such as `volumes.*.version`."""
+
+    deployment: Deployment
+    refused: tuple[str, ...] = ()
+
+
+def read_deployment(body: bytes) -> Reading:
+    """One deployment from a response body. Raises InvalidResponse where the body is no JSON object."""
+    return _reading(_object(_json(body)))
+
+
+def read_deployments(body: bytes) -> tuple[Reading, ...]:
+    """The deployments of a list's body, in its order; an item that is no object is left out.
+
+    Raises InvalidResponse where the body is no object with a `data` list."""
+    items = _object(_json(body)).get("data")
+    if not isinstance(items, list):
+        raise InvalidResponse("the answer has no list `data`")
+    return tuple(_reading(item) for item in items if isinstance(item, dict))
+
+
+def read_queue(body: bytes) -> Queue:
+    """A queue's counts. Raises InvalidResponse where the body is no JSON object."""
+    return _tolerant(Queue, _object(_json(body)))[0]
+
+
+def _json(body: bytes) -> object:
+    try:
+        return from_json(body)
+    except ValueError:
+        return _lenient_json(body)
+
+
+def _lenient_json(body: bytes) -> object:
+    """Python's own parser: slower, but one odd string or number in a list must not cost the others."""
+    try:
+        return json.loads(body.decode(errors="replace"), parse_int=_any_int)
+    except (ValueError, RecursionError):
+        raise InvalidResponse("the answer is not JSON") from None
+
+
+def _any_int(digits: str) -> float:
+    return int(digits) if len(digits) < 19 else float(digits)  # noqa: PLR2004 - 19 digits leave 64 bits
+
+
+def _object(value: object) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    raise InvalidResponse(f"the answer is a JSON {type(value).__name__}, not an object")
+
+
+def _reading(raw: dict[str, Any]) -> Reading:
+    deployment, refused = _tolerant(Deployment, raw)
+    return Reading(deployment, refused)
+
+
+def _tolerant(model: type[Answer], raw: dict[str, Any]) -> tuple[Answer, tuple[str, ...]]:
+    """The model, and the paths of the values it was read without because they do not fit."""
+    try:
+        return model.model_validate(raw), ()
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+    refused = sorted({_known_part(raw, problem["loc"]) for problem in problems}, key=str)
+    return model.model_validate(_without(raw, refused)), tuple(_field(path) for path in refused)
+
+
+def _field(path: tuple[Any, ...]) -> str:
+    """The path in the API's own words: `*` for list positions and for replica names, which come and go."""
+    named = path[0] == "replica_events"
+    steps = ["*" if isinstance(step, int) or (named and depth == 1) else step for depth, step in enumerate(path)]
+    return ".".join(steps)
+
+
+def _known_part(raw: Any, path: tuple[Any, ...]) -> tuple[Any, ...]:
+    """As much of pydantic's path as exists in the answer; for a dict's key it appends a word of its own."""
+    for depth, step in enumerate(path):
+        if not isinstance(raw, dict | list) or (isinstance(raw, dict) and step not in raw):
+            return path[:depth]
+        raw = raw[step]
+    return path
+
+
+def _without(raw: Any, paths: Iterable[tuple[Any, ...]]) -> Any:
+    """A copy of the answer that lacks the values at the paths."""
+    below: dict[Any, list[tuple[Any, ...]]] = defaultdict(list)
+    for head, *rest in paths:
+        below[head].append(tuple(rest))
+    if isinstance(raw, dict):
+        kept = {key: value for key, value in raw.items() if () not in below.get(key, ())}
+        return {key: _without(value, below[key]) if key in below else value for key, value in kept.items()}
+    return [
+        _without(value, below[index]) if index in below else value
+        for index, value in enumerate(raw)
+        if () not in below.get(index, ())
+    ]

@@ -1,0 +1,300 @@
+"""The only wiring: settings become objects; start, reload, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import signal
+import socket
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+import uvicorn
+
+from exporter import __version__
+from exporter import log as log_lines
+from exporter.api.client import Client, Endpoint
+from exporter.api.errors import Unauthorized
+from exporter.api.models import Deployment
+from exporter.instrumentation import Instrumentation
+from exporter.metrics.exposition import Exposition
+from exporter.poller import Plan, Poller
+from exporter.scheduler import Scheduler
+from exporter.settings.keys import KeySource, KeyUnusable
+from exporter.settings.load import Loaded
+from exporter.settings.model import Settings
+from exporter.settings.problems import ConfigError
+from exporter.settings.projects import Project
+from exporter.settings.shards import belongs
+from exporter.store import Instant, Limits, Store, Target, View
+from exporter.web.app import build
+from exporter.web.metrics import MetricsEndpoint
+
+SHUTDOWN_GRACE = 3  # s; what SIGTERM leaves a scrape in flight
+BACKLOG = 2048  # connections the kernel holds until they are accepted
+
+log = structlog.get_logger()
+
+
+def clock() -> Instant:
+    return Instant(time.monotonic(), time.time())
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a configuration is turned into; a reload builds another and swaps it in."""
+
+    loaded: Loaded
+    pollers: dict[str, Poller]
+    plans: list[Plan]
+    exposition: Exposition
+
+    def unchanged(self, loaded: Loaded) -> dict[str, Poller]:
+        """The pollers of the projects that another configuration has in the same words."""
+        if self.loaded.settings.shard != loaded.settings.shard:
+            return {}
+        return {p.name: self.pollers[p.name] for p in loaded.projects if p in self.loaded.projects}
+
+
+class Daemon:
+    """Polls and serves until it is told to stop. `load` reads the configuration anew for each reload."""
+
+    def __init__(self, load: Callable[[], Loaded], *, runtime_metrics: bool = True) -> None:
+        """Raises ConfigError."""
+        self._load = load
+        self.instrumentation = Instrumentation(runtime=runtime_metrics)
+        self.store = Store()
+        loaded = load()
+        log_lines.configure(loaded.settings.log.level, loaded.settings.log.format)
+        self._parts = self._build(loaded, None)
+        self._apply(self._parts)
+
+    @property
+    def settings(self) -> Settings:
+        return self._parts.loaded.settings
+
+    @property
+    def plans(self) -> list[Plan]:
+        return self._parts.plans
+
+    def view(self) -> View:
+        return self.store.view(clock())
+
+    def endpoint(self) -> MetricsEndpoint:
+        return MetricsEndpoint(lambda: self._parts.exposition, self.view, self.instrumentation.registry)
+
+    async def poll_once(self) -> bool:
+        """Every plan once; whether all worked."""
+        pollers = self._parts.pollers
+        first = [plan for plan in self.plans if plan.fetch != "queue"]
+        queues = [plan for plan in self.plans if plan.fetch == "queue"]  # known from the deployments, so last
+        results = [await asyncio.gather(*(pollers[p.project].poll(p) for p in wave)) for wave in (first, queues)]
+        return all(worked for wave in results for worked in wave)
+
+    async def close(self) -> None:
+        for poller in self._parts.pollers.values():
+            await poller.retire()
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Until SIGTERM or SIGINT, or until the task is cancelled."""
+        stop = asyncio.Event()
+        scheduler = Scheduler(self.instrumentation)
+        reload = functools.partial(self._reload, scheduler)
+        lifecycle = reload if self.settings.web.enable_lifecycle else None
+        app = build(self.endpoint(), self.settings.web.telemetry_path, self.store.is_ready, lifecycle)
+        server = Quiet(_uvicorn_config(app))
+        with _signals(stop, reload):
+            self._schedule(scheduler)
+            scheduler.start()
+            serving = asyncio.create_task(server.serve(sockets=[sock]))
+            self._announce(sock)
+            stopping = asyncio.create_task(stop.wait())
+            try:
+                await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                log.info("stopping")
+                scheduler.stop()
+                server.should_exit = True
+                stopping.cancel()
+                await serving
+                await self.close()
+                log.info("stopped")
+
+    def _announce(self, sock: socket.socket) -> None:
+        projects = self._parts.loaded.projects
+        log.info(
+            "listening",
+            address=show_address(sock),
+            version=__version__,
+            projects=",".join(project.name for project in projects),
+            polls=len(self.plans),
+            requests_per_minute=round(sum(project.requests_per_minute for project in projects)),
+        )
+
+    async def _reload(self, scheduler: Scheduler) -> str | None:
+        """Puts the configuration in place as it is now; the message of what is wrong with it, or None."""
+        old = self._parts
+        try:
+            loaded = self._load()
+        except ConfigError as error:
+            self.instrumentation.reload_successful.set(0)
+            log.error("reload refused", error=str(error), effect="the running configuration stays")
+            return str(error)
+        self._parts = self._build(loaded, old)
+        self._apply(self._parts)
+        self._schedule(scheduler)
+        kept = self._parts.pollers.values()
+        for name, poller in old.pollers.items():
+            if poller not in kept:
+                await poller.retire()
+            if name not in self._parts.pollers:
+                self.instrumentation.end_project(name)
+        log.info("reloaded", projects=",".join(self._parts.pollers), polls=len(self.plans))
+        return None
+
+    def _build(self, loaded: Loaded, running: Parts | None) -> Parts:
+        """A project that is configured as before keeps its poller, and with it its connections and its pace."""
+        kept = running.unchanged(loaded) if running else {}
+        pollers = {p.name: kept.get(p.name) or self._poller(p, loaded.settings) for p in loaded.projects}
+        plans = [plan for project in loaded.projects for plan in _plans(project, loaded.settings)]
+        return Parts(loaded, pollers, plans, Exposition(loaded.settings.gpu_hourly_cost))
+
+    def _poller(self, project: Project, settings: Settings) -> Poller:
+        endpoint = Endpoint(
+            project.name,
+            project.base_url,
+            functools.partial(_key, project.key),
+            project.poll_timeout,
+            project.max_requests_per_second,
+        )
+        client = Client(endpoint, self.instrumentation)
+        wanted = functools.partial(_is_wanted, project, settings)
+        return Poller(client, self.store, self.instrumentation, clock, wanted)
+
+    def _apply(self, parts: Parts) -> None:
+        settings = parts.loaded.settings
+        self.store.configure([_target(project, settings) for project in parts.loaded.projects])
+        self.instrumentation.reload_successful.set(1)
+        self.instrumentation.reload_timestamp.set(clock().unix)
+        self.instrumentation.shard_info.clear()
+        self.instrumentation.shard_info.labels(settings.shard.index, settings.shard.total).set(1)
+
+    def _schedule(self, scheduler: Scheduler) -> None:
+        gaps = {p.name: 1 / p.max_requests_per_second for p in self._parts.loaded.projects}
+        scheduler.plan(self.plans, self._poll, gaps)
+
+    async def _poll(self, plan: Plan) -> None:
+        poller = self._parts.pollers.get(plan.project)
+        if poller is not None:
+            await poller.poll(plan)
+
+
+class Quiet(uvicorn.Server):
+    """The daemon handles the signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listen(address: str) -> socket.socket:
+    """A listening socket for `host:port`; no host means every address, IPv4 and IPv6. Raises OSError, ValueError."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    if not port.isdecimal():
+        raise ValueError(f'"{address}" has no port; write one such as :10170 or 127.0.0.1:10170')
+    if host or not socket.has_dualstack_ipv6():
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
+    return socket.create_server(("", int(port)), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True)
+
+
+def show_address(sock: socket.socket) -> str:
+    """host:port as a URL has it; the unspecified address as none."""
+    host, port = sock.getsockname()[:2]
+    if host in {"::", "0.0.0.0"}:  # noqa: S104 - compared, not bound
+        return f":{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event, reload: Callable[[], Coroutine[Any, Any, object]]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[object]] = set()
+
+    def start_reload() -> None:
+        task = loop.create_task(reload())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, start_reload)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+
+def _uvicorn_config(app: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]  # any ASGI application
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_GRACE,
+    )
+
+
+def _plans(project: Project, settings: Settings) -> Iterator[Plan]:
+    """A project's timers; none where its deployments are all other shards'."""
+    keys = _keys(project, settings)
+    if project.fetch == "each":
+        yield from (Plan(project.name, "each", interval, key) for key, interval in (keys or {}).items())
+    elif keys is None or keys:
+        yield Plan(project.name, "list", project.poll_interval)
+    if project.queue and (keys is None or keys):
+        yield Plan(project.name, "queue", project.poll_interval)
+
+
+def _target(project: Project, settings: Settings) -> Target:
+    keys = _keys(project, settings)
+    limits = Limits(
+        stale_after=project.stale_after,
+        replica_metrics=settings.replica_metrics,
+        max_replicas_per_deployment=settings.max_replicas_per_deployment,
+        max_deployments_per_project=settings.max_deployments_per_project,
+    )
+    return Target(project.name, None if keys is None else tuple(keys), project.fetch == "list", limits)
+
+
+def _keys(project: Project, settings: Settings) -> dict[str, float] | None:
+    """The named deployments that are this shard's, with their intervals; None where they are discovered."""
+    if project.deployments is None:
+        return None
+    shard = settings.shard
+    return {key: each for key, each in project.deployments.items() if belongs(key, shard.index, shard.total)}
+
+
+def _is_wanted(project: Project, settings: Settings, deployment: Deployment) -> bool:
+    """Whether one of a list is this exporter's; where deployments are named, the store picks them."""
+    if project.deployments is not None:
+        return True
+    name = deployment.name or deployment.id or ""
+    return project.wants(name) and belongs(deployment.id or name, settings.shard.index, settings.shard.total)
+
+
+def _key(source: KeySource) -> str:
+    try:
+        return source.read()
+    except KeyUnusable as error:
+        raise Unauthorized(f"no usable API key: {error}") from None

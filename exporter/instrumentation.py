@@ -1,0 +1,111 @@
+"""The exporter's metrics about itself, in a registry of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+from exporter import __version__
+
+NO_ANSWER = "error"  # the `code` of a request that got no status line
+# What the API documents, and what stands in front of such APIs; each starts at 0 so that rate() sees the first.
+CODES = ("200", "400", "401", "403", "404", "429", "500", "502", "503", "504", NO_ANSWER)
+DROPS = ("replica_limit", "deployment_limit", "duplicate_deployment", "invalid_value")
+POLL_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # s; a poll's deadline is 10 s by default
+
+
+class Instrumentation:
+    """Counters that outlive a reload."""
+
+    def __init__(self, *, runtime: bool = True) -> None:
+        """`runtime`: also process_* and python_*, which a textfile must not repeat from node_exporter's own."""
+        self.registry = CollectorRegistry()
+        self.build_info = Gauge(
+            "together_exporter_build_info",
+            "Always 1; the exporter's version.",
+            ["version"],
+            registry=self.registry,
+        )
+        self.build_info.labels(__version__).set(1)
+        self.poll_duration = Histogram(
+            "together_exporter_poll_duration_seconds",
+            "How long polls took, retries included; fetch=each is one deployment, list one project, queue one queue.",
+            ["project", "fetch"],
+            buckets=POLL_BUCKETS,
+            registry=self.registry,
+        )
+        self.polls = Counter(
+            "together_exporter_polls", "Polls that ended, well or not.", ["project"], registry=self.registry
+        )
+        self.poll_failures = Counter(
+            "together_exporter_poll_failures",
+            "Polls that failed, by the reason that together_deployment_poll_error shows.",
+            ["project", "reason"],
+            registry=self.registry,
+        )
+        self.polls_missed = Counter(
+            "together_exporter_polls_missed",
+            "Scheduled polls that did not run because an earlier one took too long or the exporter was busy.",
+            registry=self.registry,
+        )
+        self.api_requests = Counter(
+            "together_exporter_api_requests",
+            "HTTP requests sent to the API, retries included, by status code; code=error got no answer.",
+            ["project", "code"],
+            registry=self.registry,
+        )
+        self.series_dropped = Counter(
+            "together_exporter_series_dropped",
+            "What polls brought and /metrics leaves out: replicas beyond max_replicas_per_deployment "
+            "(replica_limit), deployments beyond max_deployments_per_project (deployment_limit) or under a name "
+            "that another one has (duplicate_deployment), fields whose value cannot be read (invalid_value). "
+            "Counted at each poll.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.reload_successful = Gauge(
+            "together_exporter_config_last_reload_successful",
+            "1 if the running configuration is the one last asked for, 0 if the last reload was refused.",
+            registry=self.registry,
+        )
+        self.reload_timestamp = Gauge(
+            "together_exporter_config_last_reload_success_timestamp_seconds",
+            "When the running configuration was loaded, in seconds since 1970.",
+            registry=self.registry,
+        )
+        self.shard_info = Gauge(
+            "together_exporter_shard_info",
+            "Always 1; which of how many shards this exporter is (--shard.index, --shard.total).",
+            ["index", "total"],
+            registry=self.registry,
+        )
+        for reason in DROPS:
+            self.series_dropped.labels(reason)
+        if runtime:
+            ProcessCollector(registry=self.registry)
+            PlatformCollector(registry=self.registry)
+            GCCollector(registry=self.registry)
+
+    def start_project(self, project: str, fetches: Iterable[str], reasons: Iterable[str]) -> None:
+        """Every label set that can be known beforehand appears with 0."""
+        self.polls.labels(project)
+        for fetch in fetches:
+            self.poll_duration.labels(project, fetch)
+        for reason in reasons:
+            self.poll_failures.labels(project, reason)
+        for code in CODES:
+            self.api_requests.labels(project, code)
+
+    def end_project(self, project: str) -> None:
+        """A project that left the configuration leaves no series behind."""
+        for family in (self.polls, self.poll_duration, self.poll_failures, self.api_requests):
+            family.remove_by_labels({"project": project})

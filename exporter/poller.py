@@ -1,0 +1,178 @@
+"""One poll: ask the API, hand the outcome to the store, count it, and log what changed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+
+from exporter.api.client import Client
+from exporter.api.errors import REASONS, ApiError
+from exporter.api.models import Deployment, Reading
+from exporter.instrumentation import Instrumentation
+from exporter.store import Change, Instant, Store
+
+Fetch = Literal["each", "list", "queue"]
+BUG = "internal_error"  # a failure's reason where the fault is ours
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is polled on one timer: a deployment (`each`, with its key), a project (`list`), or a project's queues.
+
+    `interval` is seconds."""
+
+    project: str
+    fetch: Fetch
+    interval: float
+    key: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"{self.fetch}/{self.project}/{self.key}"
+
+
+class Poller:
+    """Polls one project. `wanted` chooses among what a list holds; `clock` gives the moment."""
+
+    def __init__(
+        self,
+        client: Client,
+        store: Store,
+        instrumentation: Instrumentation,
+        clock: Callable[[], Instant],
+        wanted: Callable[[Deployment], bool] = lambda _: True,
+    ) -> None:
+        self._project = project = client.project
+        self._client = client
+        self._store = store
+        self._instrumentation = instrumentation
+        self._clock = clock
+        self._wanted = wanted
+        self._retired = False
+        self._told: defaultdict[str, set[str]] = defaultdict(set)  # by deployment: what was logged already
+        self._queue_errors: dict[str, str] = {}  # by deployment: why its queue could not be read
+        self._log = log.bind(project=project)
+        instrumentation.start_project(project, ("each", "list", "queue"), (*REASONS, BUG))
+
+    async def poll(self, plan: Plan) -> bool:
+        """Runs one poll to its end; whether it worked. Never raises but for cancellation."""
+        started = self._clock().monotonic
+        try:
+            return await self._outcome(plan)
+        except Exception:
+            self._instrumentation.poll_failures.labels(self._project, BUG).inc()
+            self._log.exception("poll broke: please report this", fetch=plan.fetch, next_in=f"{plan.interval:g}s")
+            return False
+        finally:
+            duration = self._clock().monotonic - started
+            self._instrumentation.poll_duration.labels(self._project, plan.fetch).observe(duration)
+            self._instrumentation.polls.labels(self._project).inc()
+
+    async def retire(self) -> None:
+        """The project is polled by another one from now on: what is still on its way is dropped."""
+        self._retired = True
+        await self._client.close()
+
+    async def _outcome(self, plan: Plan) -> bool:
+        if plan.fetch == "queue":
+            return await self._poll_queues(plan)
+        try:
+            await (self._poll_list() if plan.fetch == "list" else self._poll_deployment(plan.key))
+        except ApiError as error:
+            if not self._retired:
+                self._fail(plan, error)
+            return False
+        return True
+
+    async def _poll_deployment(self, key: str) -> None:
+        reading = await self._client.deployment(key)
+        if self._retired:
+            return
+        change = self._store.apply(self._project, key, reading.deployment, self._clock())
+        if change is not None:
+            self._report(change)
+            self._report_refused(key, reading)
+
+    async def _poll_list(self) -> None:
+        readings = [reading for reading in await self._client.deployments() if self._wanted(reading.deployment)]
+        if self._retired:
+            return
+        result = self._store.apply_list(self._project, [r.deployment for r in readings], self._clock())
+        for change in result.changes:
+            self._report(change)
+        for reading in readings:
+            self._report_refused(reading.deployment.id or reading.deployment.name or "", reading)
+        for record in result.gone:
+            self._told.pop(record.key, None)
+            self._log.info("deployment gone", deployment=record.name, reason="no longer in the project's list")
+        self._drop(
+            "deployment_limit", result.dropped, "", "too many deployments", setting="max_deployments_per_project"
+        )
+        for key in result.aliases:
+            self._drop("duplicate_deployment", 1, key, "configured twice, by name and by ID", deployment=key)
+
+    async def _poll_queues(self, plan: Plan) -> bool:
+        """Each queue by itself: one that cannot be read leaves the others alone."""
+        results = [await self._poll_queue(key, model, plan) for key, model in self._store.queued(self._project)]
+        return all(results)
+
+    async def _poll_queue(self, key: str, model: str, plan: Plan) -> bool:
+        try:
+            self._store.apply_queue(self._project, key, await self._client.queue(model), self._clock())
+        except ApiError as error:
+            self._instrumentation.poll_failures.labels(self._project, error.reason).inc()
+            if self._queue_errors.get(key) != error.reason and not self._retired:
+                self._queue_errors[key] = error.reason
+                self._warn("queue poll failed", error, plan, model=model)
+            return False
+        if self._queue_errors.pop(key, None):
+            self._log.info("queue poll recovered", model=model)
+        return True
+
+    def _fail(self, plan: Plan, error: ApiError) -> None:
+        self._instrumentation.poll_failures.labels(self._project, error.reason).inc()
+        if plan.fetch == "list":
+            if self._store.fail_list(self._project, error):
+                self._warn("poll failed", error, plan)
+            return
+        change = self._store.fail(self._project, plan.key, error)
+        if change is not None and change.new_error:
+            self._warn("poll failed", error, plan, deployment=change.record.name)
+
+    def _report(self, change: Change) -> None:
+        record = change.record
+        if change.new_error and record.error is not None:
+            self._log.warning("deployment not found", deployment=record.name, reason=str(record.error))
+        if change.recovered:
+            self._log.info("poll recovered", deployment=record.name)
+        if change.transition is not None:
+            before, after = change.transition
+            self._log.info("status changed", deployment=record.name, before=before, after=after)
+        limit = "max_replicas_per_deployment"
+        self._drop("replica_limit", change.replicas_dropped, record.key, "too many replicas", setting=limit)
+        if change.duplicate:
+            mend = "another deployment has this name already; its series are shown"
+            self._drop("duplicate_deployment", 1, record.key, mend, deployment=record.name)
+
+    def _report_refused(self, key: str, reading: Reading) -> None:
+        fields = ",".join(sorted(set(reading.refused)))
+        self._drop("invalid_value", len(reading.refused), key, "values that cannot be read are left out", fields=fields)
+
+    def _drop(self, reason: str, count: int, key: str, message: str, **details: str) -> None:
+        """Counts what is left out; logs it the first time."""
+        if not count:
+            return
+        self._instrumentation.series_dropped.labels(reason).inc(count)
+        told = f"{reason}{details.get('fields', '')}"
+        if told not in self._told[key]:
+            self._told[key].add(told)
+            self._log.warning(message, dropped=count, **{"deployment": key, **details})
+
+    def _warn(self, message: str, error: ApiError, plan: Plan, **details: str) -> None:
+        self._log.warning(message, **details, reason=error.reason, error=str(error), next_in=f"{plan.interval:g}s")

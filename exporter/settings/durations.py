@@ -1,0 +1,46 @@
+"""Durations as Prometheus writes them: 500ms, 30s, 5m, 1h30m."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+UNITS = {"y": 31_536_000.0, "w": 604_800.0, "d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}  # seconds
+_DURATION = re.compile("".join(rf"(?:([0-9]{{1,15}}){unit})?" for unit in UNITS))
+
+
+def parse(text: object) -> float:
+    """Seconds, above 0. Raises ValueError with the mend."""
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        raise ValueError(f'"{text}" has no unit; write {text}s')
+    if not isinstance(text, str):
+        raise ValueError("is not a duration; write one such as 30s, 5m or 1h30m")
+    match = _DURATION.fullmatch(text)
+    if match is None or not text:
+        raise ValueError(_mend(text))
+    seconds = sum(float(count) * unit for count, unit in zip(match.groups(), UNITS.values(), strict=True) if count)
+    if not seconds:
+        raise ValueError(f'"{text}" is no time at all; write a duration above 0')
+    return seconds
+
+
+def show(seconds: float) -> str:
+    """The shortest such text: 90.0 is 1m30s."""
+    left = round(seconds * 1000)
+    parts = []
+    for name, unit in UNITS.items():
+        count, left = divmod(left, round(unit * 1000))
+        if count:
+            parts.append(f"{count}{name}")
+    return "".join(parts) or "0s"
+
+
+def _mend(text: str) -> str:
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        return f'"{text}" has no unit; write {text}s'
+    return f'"{text}" is not a duration; write one such as 500ms, 30s, 5m or 1h30m, largest unit first'
+
+
+Duration = Annotated[float, BeforeValidator(parse)]  # seconds

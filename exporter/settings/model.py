@@ -1,0 +1,167 @@
+"""Every setting, its type and its default."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from exporter.settings.durations import Duration, parse
+
+ENV_PREFIX = "TOGETHER_EXPORTER_"
+DEFAULT_BASE_URL = "https://api.together.ai/v1"
+MIN_POLL_INTERVAL = 0.1  # s
+RESERVED_PATHS = frozenset({"/", "/-/healthy", "/-/ready", "/-/reload", "/api/v1/status"})
+
+
+def _regex(text: object) -> object:
+    if isinstance(text, str):
+        try:
+            return re.compile(text)
+        except re.error as error:
+            raise ValueError(f"is not a regular expression: {error}") from None
+    raise ValueError("must be a regular expression, as text in quotes")
+
+
+def _poll_interval(text: object) -> float:
+    seconds = parse(text)
+    if seconds < MIN_POLL_INTERVAL:
+        raise ValueError("is too often for any API; write 100ms or more")
+    return seconds
+
+
+def _deployment_name(name: str) -> str:
+    if name.strip() in {"", ".", ".."}:
+        raise ValueError("is not a deployment's name or ID")
+    return name
+
+
+def _telemetry_path(path: str) -> str:
+    if not path.startswith("/") or path in RESERVED_PATHS:
+        raise ValueError('must start with "/" and be none of the exporter\'s other paths')
+    return path
+
+
+Regex = Annotated[re.Pattern[str], BeforeValidator(_regex)]
+PollInterval = Annotated[float, BeforeValidator(_poll_interval)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class DeploymentSettings(_Section):
+    """One deployment to poll; a plain string in the file is its name."""
+
+    name: Annotated[str, AfterValidator(_deployment_name)] = Field(description="The deployment's name or ID.")
+    poll_interval: PollInterval | None = Field(
+        None, description="How often to poll this deployment; the project's by default."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_name(cls, data: Any) -> Any:
+        return {"name": data} if isinstance(data, str) else data
+
+
+class ProjectSettings(_Section):
+    """One Together project: what one API key sees."""
+
+    name: Annotated[str, Field(min_length=1)] = Field("default", description="The label `project`.")
+    api_key_file: str | None = Field(None, description="A file that holds the key; read again when it changes.")
+    api_key_env: str | None = Field(None, description="The environment variable that holds the key.")
+    api_key: SecretStr | None = Field(None, description="The key itself; discouraged, files get copied.")
+    base_url: str | None = Field(
+        None, description=f"Where the API is; TOGETHER_BASE_URL or {DEFAULT_BASE_URL} by default."
+    )
+    fetch: Literal["each", "list"] | None = Field(
+        None,
+        description="each: one request a deployment; list: one for the whole project. By default each where "
+        "`deployments` is given, else list.",
+    )
+    deployments: tuple[DeploymentSettings, ...] | None = Field(
+        None, description="The deployments to poll, by name or ID; absent: all that the key sees."
+    )
+    include: tuple[Regex, ...] = Field((), description="Of the discovered, only names that match one of these whole.")
+    exclude: tuple[Regex, ...] = Field((), description="Of the discovered, no names that match one of these whole.")
+    max_requests_per_second: float = Field(
+        5.0, gt=0, le=1000, description="Never more than this to the API, retries included."
+    )
+    queue: bool = Field(False, description="Also read the queue of each deployment that a queue scales.")
+    poll_interval: PollInterval | None = Field(None, description="Overrides the general one for this project.")
+    poll_timeout: Duration | None = Field(None, description="Overrides the general one for this project.")
+    stale_after: Duration | None = Field(None, description="Overrides the general one for this project.")
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        given = [name for name in ("api_key_file", "api_key_env", "api_key") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"has {' and '.join(given)}; keep one")
+        return self
+
+
+class WebSettings(_Section):
+    listen_address: str = Field(":10170", description="Host and port to listen on; no host means all.")
+    telemetry_path: Annotated[str, AfterValidator(_telemetry_path)] = Field(
+        "/metrics", description="Where the metrics are."
+    )
+    config_file: str | None = Field(
+        None, description="TLS and basic auth, in the format of Prometheus' exporter-toolkit."
+    )
+    enable_lifecycle: bool = Field(False, description="Allow POST /-/reload.")
+
+
+class LogSettings(_Section):
+    level: Literal["debug", "info", "warn", "error"] = Field("info", description="The least severe level to log.")
+    format: Literal["logfmt", "json"] = Field("logfmt", description="The form of a log line.")
+
+
+class ShardSettings(_Section):
+    index: int = Field(0, ge=0, description="Which shard this exporter is, from 0.")
+    total: int = Field(1, ge=1, description="How many shards share the deployments.")
+
+
+class Settings(BaseSettings):
+    """The whole configuration. Durations are seconds once read."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        validate_default=False,
+        hide_input_in_errors=True,
+    )
+
+    poll_interval: PollInterval = Field(30.0, description="How often each deployment or project is polled.")
+    poll_timeout: Duration = Field(10.0, description="One deadline over a whole poll: connect, retries, body.")
+    stale_after: Duration = Field(300.0, description="How long the last known state is shown while polls fail.")
+    projects: tuple[ProjectSettings, ...] = Field(
+        (ProjectSettings(),), min_length=1, description="The projects to poll; by default the one of TOGETHER_API_KEY."
+    )
+    replica_metrics: bool = Field(True, description="Per-replica series; false keeps only the counts per status.")
+    max_replicas_per_deployment: int = Field(200, ge=0, description="Replicas that get series of their own.")
+    max_deployments_per_project: int = Field(10_000, ge=1, description="Deployments of a project that are exported.")
+    gpu_hourly_cost: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        default_factory=dict, description="Your own prices of one GPU hour, by GPU type; none are built in."
+    )
+    web: WebSettings = WebSettings()
+    log: LogSettings = LogSettings()
+    shard: ShardSettings = ShardSettings()
+
+
+SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
+    (): Settings,
+    ("projects",): ProjectSettings,
+    ("projects", "deployments"): DeploymentSettings,
+    ("web",): WebSettings,
+    ("log",): LogSettings,
+    ("shard",): ShardSettings,
+}
+
+
+def option_name(path: tuple[str, ...]) -> str:
+    """The command line option of a setting, in the Prometheus habit: --web.listen-address."""
+    return "--" + ".".join(path).replace("config_file", "config.file").replace("_", "-")

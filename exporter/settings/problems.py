@@ -1,0 +1,80 @@
+"""What is wrong with a configuration: where, what, and the mend. Never the value of a secret."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+EXIT_CODE = 2
+# pydantic's words for people who do not read Python; what is not here keeps pydantic's message.
+MENDS = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "dict_type": "must be a mapping of keys and values",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "list_type": "must be a list",
+    "missing": "is missing; add it",
+    "model_type": "must be a mapping of keys and values",
+    "string_type": "must be text; put it in quotes",
+    "tuple_type": "must be a list",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """`source`: a file, an environment variable or an option. `line`: from 1, None outside a file."""
+
+    source: str
+    key: str
+    message: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        where = ": ".join(part for part in (self.source, self.key) if part)
+        return f"{where}: {self.message}" + (f" (line {self.line})" if self.line else "")
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be run; as text, its first problem in one line."""
+
+    exit_code = EXIT_CODE
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        more = len(self.problems) - 1
+        super().__init__(f"{self.problems[0]}" + (f"; and {more} more: see together-exporter check" if more else ""))
+
+
+def show_key(path: Sequence[str | int]) -> str:
+    """`projects[0].name` from ("projects", 0, "name")."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return text.removeprefix(".")
+
+
+def message(error: ErrorDetails, known: Mapping[tuple[str, ...], Sequence[str]]) -> str:
+    """The mend for one of pydantic's errors; `known`: the keys of each section, for near misses."""
+    kind = error["type"]
+    if kind == "value_error":
+        return str(error["ctx"]["error"])
+    if kind == "extra_forbidden":
+        return _unknown_key(error["loc"], known)
+    if kind == "literal_error":
+        return f"must be {error['ctx']['expected']}"
+    return MENDS.get(kind, error["msg"].replace("Input should be", "must be"))
+
+
+def _unknown_key(path: tuple[Any, ...], known: Mapping[tuple[str, ...], Sequence[str]]) -> str:
+    section = tuple(step for step in path[:-1] if isinstance(step, str))
+    choices = known.get(section, ())
+    near = difflib.get_close_matches(str(path[-1]), choices, n=1)
+    if near:
+        return f'is not a known key; did you mean "{near[0]}"?'
+    return f"is not a known key; known here: {', '.join(choices)}"

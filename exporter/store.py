@@ -1,0 +1,341 @@
+"""What is known of every deployment, how old it is, and what changed. Pure: the time is an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from exporter.api.errors import ApiError, NotFound
+from exporter.api.models import Deployment, Queue, Replica
+
+
+class Instant(NamedTuple):
+    """One moment on two clocks, in seconds: ages come from `monotonic`, which never steps; `unix` is for show."""
+
+    monotonic: float
+    unix: float
+
+
+class Transition(NamedTuple):
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What of a fleet is shown. `replica_metrics` False: no per-replica series, the counts stay."""
+
+    stale_after: float = 300.0
+    replica_metrics: bool = True
+    max_replicas_per_deployment: int = 200
+    max_deployments_per_project: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One project as configured. `keys`: the names or IDs asked for; None discovers. `listed`: one request for all."""
+
+    project: str
+    keys: tuple[str, ...] | None = None
+    listed: bool = True
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One deployment as last known; replaced, never changed.
+
+    `key`: how it is asked for. `name`: the label `deployment`. `state`, `replicas`, `queue`: None or empty where
+    nothing is known or it is too old. `error`: why the last poll failed, None when it worked."""
+
+    project: str
+    key: str
+    name: str
+    state: Deployment | None = None
+    replicas: tuple[tuple[str, Replica], ...] = ()
+    queue: Queue | None = None
+    transitions: Mapping[Transition, int] = field(default_factory=dict)
+    error: ApiError | None = None
+    succeeded: Instant | None = None
+    queue_succeeded: Instant | None = None
+
+    @property
+    def up(self) -> bool:
+        return self.error is None
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRecord:
+    """`up`: whether the API answered for at least one deployment at its last poll (a 404 is an answer)."""
+
+    project: str
+    up: bool
+    deployments: int
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything that can be shown at one moment. The same `generation` means the same content."""
+
+    generation: int
+    records: tuple[Record, ...]
+    projects: tuple[ProjectRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one answer changed about one deployment, for the log and the counters."""
+
+    record: Record
+    transition: Transition | None = None
+    recovered: bool = False
+    new_error: bool = False
+    replicas_dropped: int = 0
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListChange:
+    """What one list changed. `dropped`: deployments over the limit; `aliases`: configured twice, by name and by ID."""
+
+    changes: tuple[Change, ...] = ()
+    gone: tuple[Record, ...] = ()
+    dropped: int = 0
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Project:
+    target: Target
+    records: dict[str, Record] = field(default_factory=dict)  # by key
+    owners: dict[str, str] = field(default_factory=dict)  # label to the key it belongs to
+    error: ApiError | None = None  # of the last list
+    polled: bool = False  # the list, at least once
+
+
+class Store:
+    """Filled by polls, read by scrapes; it calls nobody."""
+
+    def __init__(self, targets: Iterable[Target] = ()) -> None:
+        self._projects: dict[str, _Project] = {}
+        self._generation = 0
+        self._view: View | None = None
+        self._view_expires = float("inf")
+        self.configure(targets)
+
+    def configure(self, targets: Iterable[Target]) -> None:
+        """Puts new targets in place. What is still asked for in the same way keeps its records."""
+        projects = {}
+        for target in targets:
+            project = _Project(target)
+            old = self._projects.get(target.project)
+            if old is not None and old.target.listed == target.listed:
+                project.polled, project.error = old.polled, old.error
+                wanted = None if target.listed else target.keys
+                project.records = {k: r for k, r in old.records.items() if wanted is None or k in wanted}
+                project.owners = {label: k for label, k in old.owners.items() if k in project.records}
+            projects[target.project] = project
+        self._projects = projects
+        self._touch()
+
+    def is_ready(self) -> bool:
+        """Whether everything configured has been polled once, whatever the result."""
+        return all(
+            p.polled if p.target.listed else all(key in p.records for key in p.target.keys or ())
+            for p in self._projects.values()
+        )
+
+    def apply(self, project: str, key: str, deployment: Deployment, now: Instant) -> Change | None:
+        """One deployment's good answer. None when it is no longer asked for (a reload came in between)."""
+        home = self._asking(project, key)
+        return self._apply(home, key, deployment, now) if home else None
+
+    def fail(self, project: str, key: str, error: ApiError) -> Change | None:
+        """One deployment's failed poll: a 404 ends its state at once, anything else keeps it until it is stale."""
+        home = self._asking(project, key)
+        return self._fail(home, key, error, ends_state=isinstance(error, NotFound)) if home else None
+
+    def apply_list(self, project: str, deployments: Iterable[Deployment], now: Instant) -> ListChange:
+        """A project's whole list: what is not in it is gone."""
+        home = self._projects.get(project)
+        if home is None:
+            return ListChange()
+        home.polled, home.error = True, None
+        asked = home.target.keys or ()
+        wanted = [(key, d) for d in deployments if (key := _key(home.target, d)) is not None]
+        found = dict(wanted[: home.target.limits.max_deployments_per_project])
+        known = {name for d in found.values() for name in (d.id, d.name)}
+        gone = [r for key, r in home.records.items() if key not in found and key not in asked]
+        for record in gone:
+            self._remove(home, record)
+        missing = NotFound("not in the project's list")
+        changes = [self._fail(home, key, missing, ends_state=True) for key in asked if key not in known]
+        changes += [self._apply(home, key, deployment, now) for key, deployment in found.items()]
+        aliases = tuple(key for key in asked if key in known and key not in found)
+        for key in aliases:
+            if (alias := home.records.get(key)) is not None:
+                self._remove(home, alias)
+        self._touch()
+        return ListChange(tuple(changes), tuple(gone), len(wanted) - len(found), aliases)
+
+    def fail_list(self, project: str, error: ApiError) -> bool:
+        """A project's failed list, which holds for all its deployments. Whether the reason is news."""
+        home = self._projects.get(project)
+        if home is None:
+            return False
+        is_news = home.error is None or home.error.reason != error.reason
+        home.polled, home.error = True, error
+        for key in dict.fromkeys([*home.records, *(home.target.keys or ())]):
+            self._fail(home, key, error, ends_state=False)
+        self._touch()
+        return is_news
+
+    def apply_queue(self, project: str, key: str, queue: Queue, now: Instant) -> None:
+        """A deployment's queue; ignored when the deployment went in the meantime."""
+        home = self._projects.get(project)
+        if home is not None and (record := home.records.get(key)) is not None:
+            home.records[key] = replace(record, queue=queue, queue_succeeded=now)
+            self._touch()
+
+    def queued(self, project: str) -> list[tuple[str, str]]:
+        """(key, model) of each of the project's deployments that a queue scales."""
+        home = self._projects.get(project)
+        records = home.records.values() if home else ()
+        return [(r.key, model) for r in records if r.state and (model := r.state.queue_model)]
+
+    def project_errors(self) -> list[tuple[str, ApiError]]:
+        """(project, why its list could not be read) for each project of which that is so."""
+        return [(name, home.error) for name, home in self._projects.items() if home.error is not None]
+
+    def view(self, now: Instant) -> View:
+        """Everything to be shown now: stale state is left out. Sorted by project and deployment."""
+        if self._view is None or now.monotonic >= self._view_expires:
+            self._view, self._view_expires = self._build(now)
+        return self._view
+
+    def _build(self, now: Instant) -> tuple[View, float]:
+        records, projects, expiries = [], [], [float("inf")]
+        for name in sorted(self._projects):
+            home = self._projects[name]
+            shown = [home.records[home.owners[label]] for label in sorted(home.owners)]
+            for record in shown:
+                fresh, expires = _fresh(record, now, home.target.limits.stale_after)
+                records.append(fresh)
+                expiries.append(expires)
+            if summary := _summary(home, records[len(records) - len(shown) :]):
+                projects.append(summary)
+        self._generation += 1
+        return View(self._generation, tuple(records), tuple(projects)), min(expiries)
+
+    def _apply(self, home: _Project, key: str, deployment: Deployment, now: Instant) -> Change:
+        old = home.records.get(key) or Record(home.target.project, key, key)
+        if deployment == old.state:
+            deployment = old.state  # the very object: what is drawn from it need not be drawn again
+        transition = _transition(old.state, deployment)
+        replicas, dropped = _shown_replicas(deployment, home.target.limits)
+        record = replace(
+            old,
+            name=deployment.name or deployment.id or old.name,
+            state=deployment,
+            replicas=replicas,
+            transitions=_counted(old.transitions, transition),
+            error=None,
+            succeeded=now,
+        )
+        duplicate = not self._put(home, record)
+        return Change(record, transition, recovered=not old.up, replicas_dropped=dropped, duplicate=duplicate)
+
+    def _fail(self, home: _Project, key: str, error: ApiError, *, ends_state: bool) -> Change:
+        old = home.records.get(key) or Record(home.target.project, key, key)
+        is_news = old.error is None or old.error.reason != error.reason
+        record = replace(old, error=error)
+        if ends_state:
+            record = replace(record, state=None, replicas=(), queue=None)
+        self._put(home, record)
+        return Change(record, new_error=is_news)
+
+    def _put(self, home: _Project, record: Record) -> bool:
+        """Files a record; False when another one already goes by its label, which then alone is shown."""
+        old = home.records.get(record.key)
+        if old is not None and old.name != record.name and home.owners.get(old.name) == record.key:
+            del home.owners[old.name]
+        home.records[record.key] = record
+        self._touch()
+        owner = home.owners.setdefault(record.name, record.key)
+        if owner == record.key:
+            return True
+        loser = home.records[owner]
+        if loser.state is not None or record.state is None:
+            return False
+        home.owners[record.name] = record.key
+        self._put(home, replace(loser, name=loser.key))
+        return True
+
+    def _asking(self, project: str, key: str) -> _Project | None:
+        """The project, if it asks for this deployment by itself."""
+        home = self._projects.get(project)
+        return home if home and not home.target.listed and key in (home.target.keys or ()) else None
+
+    def _remove(self, home: _Project, record: Record) -> None:
+        del home.records[record.key]
+        if home.owners.get(record.name) == record.key:
+            del home.owners[record.name]
+
+    def _touch(self) -> None:
+        self._view = None
+
+
+def _key(target: Target, deployment: Deployment) -> str | None:
+    """How a listed deployment is filed: as configured, else by ID; None when nobody asked for it."""
+    if target.keys is None:
+        return deployment.id or deployment.name
+    return next((k for k in (deployment.name, deployment.id) if k is not None and k in target.keys), None)
+
+
+def _transition(old: Deployment | None, new: Deployment) -> Transition | None:
+    """A change of status of one and the same deployment; one made anew under its name starts afresh."""
+    if old is None or old.status is None or new.status is None or old.status == new.status or old.id != new.id:
+        return None
+    return Transition(old.status, new.status)
+
+
+def _counted(counts: Mapping[Transition, int], transition: Transition | None) -> Mapping[Transition, int]:
+    if transition is None:
+        return counts
+    return {**counts, transition: counts.get(transition, 0) + 1}
+
+
+def _shown_replicas(deployment: Deployment, limits: Limits) -> tuple[tuple[tuple[str, Replica], ...], int]:
+    """The replicas that get series of their own, by name, and how many are over the limit."""
+    events = deployment.replica_events
+    if not events or not limits.replica_metrics:
+        return (), 0
+    shown = sorted(events.items())[: limits.max_replicas_per_deployment]
+    return tuple(shown), len(events) - len(shown)
+
+
+def _fresh(record: Record, now: Instant, stale_after: float) -> tuple[Record, float]:
+    """The record without what is older than `stale_after`, and when the rest will be (monotonic seconds)."""
+    never = float("inf")
+    state_ends = record.succeeded.monotonic + stale_after if record.state and record.succeeded else never
+    queue_ends = record.queue_succeeded.monotonic + stale_after if record.queue and record.queue_succeeded else never
+    if state_ends <= now.monotonic:
+        return replace(record, state=None, replicas=(), queue=None), never
+    if queue_ends <= now.monotonic:
+        return replace(record, queue=None), state_ends
+    return record, min(state_ends, queue_ends)
+
+
+def _summary(home: _Project, records: Iterable[Record]) -> ProjectRecord | None:
+    """None until the project has been polled."""
+    records = tuple(records)
+    if home.target.listed:
+        if not home.polled:
+            return None
+        up = home.error is None
+    elif records:
+        up = any(record.up or isinstance(record.error, NotFound) for record in records)
+    else:
+        return None
+    return ProjectRecord(home.target.project, up, sum(record.state is not None for record in records))

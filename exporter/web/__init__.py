@@ -1,0 +1,1 @@
+"""HTTP: the metrics, the health endpoints and the page for people."""
