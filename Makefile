@@ -25,7 +25,7 @@ docs: $(STAMP)  ## rewrite what in the README is made from the code
 	$(BIN)/python docs/generate.py
 
 lock: $(STAMP)  ## choose versions anew, hashed, for every supported platform
-	$(BIN)/pip install -q uv
+	$(PYTHON) -m pip --python $(BIN)/python install -q uv
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --no-config --upgrade --quiet --custom-compile-command 'make lock' -o requirements.lock
 

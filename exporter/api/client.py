@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import itertools
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -123,7 +124,7 @@ class Client:
             raise PollTimeout(f"no complete answer within {self._endpoint.timeout:g}s") from None
 
     async def _with_retries(self, path: str, query: dict[str, str], deadline: float) -> bytes:
-        backoffs = iter(_backoffs())
+        backoffs = _backoffs()
 
         def wait(error: Exception) -> bool | float:
             """Seconds until the next attempt; False where there is none, or no time for it."""
@@ -211,10 +212,11 @@ def _positive(seconds: float) -> float | None:
     return seconds if 0 < seconds < float("inf") else None
 
 
-def _backoffs() -> list[float]:
-    """Seconds before each retry, as the SDK waits."""
-    steps = [min(FIRST_BACKOFF * 2**retry, MAX_BACKOFF) for retry in range(ATTEMPTS - 1)]
-    return [step * (1 - random.random() / 4) for step in steps]  # noqa: S311 - jitter, not a secret
+def _backoffs() -> Iterator[float]:
+    """Seconds before each retry, as the SDK waits, without end: stamina asks after the last attempt too."""
+    for retry in itertools.count():
+        step = min(FIRST_BACKOFF * 2**retry, MAX_BACKOFF)
+        yield step * (1 - random.random() / 4)  # noqa: S311 - jitter, not a secret
 
 
 def _loop_time() -> float:

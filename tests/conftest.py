@@ -1,0 +1,86 @@
+"""A clean environment for each test, real servers on free ports, and skips that CI does not accept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+import stamina
+import uvicorn
+
+from exporter.simulator.app import Simulator
+from exporter.simulator.fleet import Fleet
+from exporter.simulator.scenario import Scenario, load
+
+PATIENCE = 30.0  # s; how long a condition may take before it counts as never
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="a test that would be skipped fails")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        for mark in item.iter_markers("needs"):
+            program = mark.args[0]
+            if shutil.which(program) is None and not config.getoption("--no-skips"):
+                item.add_marker(pytest.mark.skip(reason=f"{program} is not installed; .ci/run installs it"))
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("TOGETHER_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_backoff() -> Iterator[None]:
+    """Retries happen, without their waits."""
+    with stamina.set_testing(True, attempts=3, cap=True):
+        yield
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Waits for a condition, at most PATIENCE."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"never: {what}"
+        threading.Event().wait(0.05)
+
+
+class SimulatorServer:
+    """The simulator behind a real socket; its story stands where the test puts it."""
+
+    def __init__(self, scenario: Scenario, api_key: str | None = None) -> None:
+        self.now = 0.0
+        self.simulator = Simulator(Fleet(scenario, seed=1), lambda: self.now, scenario.faults, api_key)
+        self._sock = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._sock.getsockname()[1]}"
+        config = uvicorn.Config(self.simulator.app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._sock]})
+
+    def __enter__(self) -> SimulatorServer:
+        self._thread.start()
+        until(lambda: self._server.started, "the simulator starts")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+    def get(self, path: str, key: str = "k") -> httpx.Response:
+        return httpx.get(f"{self.url}/v1/{path}", headers={"Authorization": f"Bearer {key}"})
+
+
+@pytest.fixture
+def steady() -> Iterator[SimulatorServer]:
+    with SimulatorServer(load("steady")) as server:
+        yield server

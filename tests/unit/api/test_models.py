@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from exporter.api.errors import InvalidResponse
+from exporter.api.models import MAX_LABEL, read_deployment, read_deployments
+
+NUMBERS = ("ready_replicas", "desired_replicas", "min_replicas", "max_replicas", "gpu_count", "cpu", "memory", "storage")
+TEXTS = ("name", "id", "status", "image", "gpu_type", "capacity_type")
+
+
+@pytest.mark.parametrize("field", NUMBERS)
+@pytest.mark.parametrize("value", ["3", True, -1, [], {}, float("nan"), float("inf"), 10**400], ids=repr)
+def test_a_number_that_is_none_is_left_out_and_named(field: str, value: Any) -> None:
+    reading = read_deployment(json.dumps({"name": "a", field: value}).encode())
+    assert getattr(reading.deployment, field) is None
+    assert reading.refused == (field,)
+    assert reading.deployment.name == "a"
+
+
+@pytest.mark.parametrize("field", TEXTS)
+@pytest.mark.parametrize("value", [3, True, [], {}], ids=repr)
+def test_a_text_that_is_none_is_left_out_and_named(field: str, value: Any) -> None:
+    reading = read_deployment(json.dumps({field: value}).encode())
+    assert getattr(reading.deployment, field) is None
+    assert reading.refused == (field,)
+
+
+@pytest.mark.parametrize("field", [*NUMBERS, *TEXTS, "replica_events", "volumes", "autoscaling", "created_at"])
+def test_null_is_absent(field: str) -> None:
+    reading = read_deployment(json.dumps({field: None}).encode())
+    assert getattr(reading.deployment, field) is None
+    assert reading.refused == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "unix"),
+    [
+        ("2026-04-01T00:00:00Z", 1775001600.0),
+        ("2026-04-01T02:00:00.5+02:00", 1775001600.5),
+        ("2026-04-01T00:00:00.123456789Z", 1775001600.123456),
+        ("2026-04-01T00:00:00", 1775001600.0),
+        ("", None),
+        ("0001-01-01T00:00:00Z", None),
+    ],
+)
+def test_a_timestamp_is_seconds_since_1970(text: str, unix: float | None) -> None:
+    assert read_deployment(json.dumps({"created_at": text}).encode()).deployment.created_at == unix
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"3", b"null", b"[" * 10_000, b'{"name": "a'])
+def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidResponse):
+        read_deployment(body)
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"data": {}}', b'{"data": null}'])
+def test_a_list_without_its_data_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidResponse):
+        read_deployments(body)
+
+
+def test_one_odd_item_in_a_list_costs_no_other() -> None:
+    body = b'{"data": [{"name": "a\\ud800"}, null, 3, {"name": "b", "ready_replicas": 1' + b"0" * 5000 + b"}]}"
+    assert [r.deployment.name for r in read_deployments(body)] == ["a\ufffd", "b"]
+
+
+def test_a_label_holds_no_nul_and_has_an_end() -> None:
+    reading = read_deployment(json.dumps({"image": "a\0b", "status": "x" * 5000}).encode())
+    assert reading.deployment.image == "a\ufffdb"
+    assert len(reading.deployment.status or "") == MAX_LABEL
+
+
+def test_no_value_of_a_variable_is_kept_but_the_revision() -> None:
+    variables = [{"name": "A", "value": "hunter2"}, {"name": "TOGETHER_DEPLOYMENT_REVISION_ID", "value": "rev"}]
+    deployment = read_deployment(json.dumps({"environment_variables": variables}).encode()).deployment
+    assert deployment.revision == "rev"
+    assert "hunter2" not in deployment.model_dump_json()
+
+
+def test_what_is_refused_inside_a_replica_is_named_without_its_name() -> None:
+    body = json.dumps({"replica_events": {"r1": {"replica_status": 5, "image": "i"}, "r2": []}}).encode()
+    reading = read_deployment(body)
+    assert reading.refused == ("replica_events.*.replica_status", "replica_events.*")
+    assert list(reading.deployment.replica_events or {}) == ["r1"]

@@ -1,0 +1,99 @@
+"""JSON in, the whole exposition out. `make golden` rewrites; read the diff."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from exporter.api.models import Queue, read_deployment
+from exporter.metrics.collector import ViewCollector
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.families import GROUPS
+from exporter.store import Instant, Store, Target, View
+
+DATA = Path(__file__).parents[2] / "testdata"
+CASES = sorted(path.stem for path in (DATA / "api").glob("*.json"))
+NOW = Instant(0.0, 1775001600.0)
+PRICES = {"h100-80gb": 2.5}
+
+
+def view_of(*cases: str) -> View:
+    store = Store([Target("research", cases, False)])
+    for case in cases:
+        reading = read_deployment((DATA / "api" / f"{case}.json").read_bytes())
+        store.apply("research", case, reading.deployment, NOW)
+        store.apply_queue("research", case, Queue(messages_waiting=3, messages_running=1), NOW)
+    return store.view(NOW)
+
+
+def oracle(view: View) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(ViewCollector(view, PRICES))
+    return registry
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_exposition_of_an_answer(case: str) -> None:
+    page = Exposition(PRICES).page(view_of(case), "text")
+    golden = DATA / "exposition" / f"{case}.txt"
+    if os.environ.get("GOLDEN"):
+        golden.write_bytes(page)
+    assert page.decode() == golden.read_text()
+
+
+@pytest.mark.needs("promtool")
+@pytest.mark.parametrize("case", CASES)
+def test_promtool_finds_nothing(case: str) -> None:
+    page = (DATA / "exposition" / f"{case}.txt").read_bytes()
+    done = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, b"")
+
+
+def test_every_byte_is_what_prometheus_client_would_write() -> None:
+    view = view_of(*CASES)
+    assert Exposition(PRICES).page(view, "text") == generate_latest(oracle(view))
+    page = Exposition(PRICES).page(view, "openmetrics") + b"# EOF\n"
+    assert page == generate_openmetrics(oracle(view))  # type: ignore[no-untyped-call]  # has no annotations
+    assert list(text_string_to_metric_families(page.decode()))  # type: ignore[no-untyped-call]  # has no annotations
+
+
+def test_what_is_drawn_once_is_drawn_as_if_anew() -> None:
+    store = Store([Target("p", ("rollout",), False)])
+    exposition = Exposition(PRICES)
+    for case in ("rollout", "unknown", "rollout", "null"):
+        reading = read_deployment((DATA / "api" / f"{case}.json").read_bytes())
+        store.apply("p", "rollout", reading.deployment, NOW)
+        assert exposition.page(store.view(NOW), "text") == Exposition(PRICES).page(store.view(NOW), "text")
+
+
+def test_nothing_changed_is_the_same_page() -> None:
+    exposition, view = Exposition(PRICES), view_of("rollout")
+    assert exposition.page(view, "text") is exposition.page(view, "text")
+
+
+def test_no_secret_is_in_the_page() -> None:
+    assert b"hunter2" not in Exposition(PRICES).page(view_of("rollout"), "text")
+
+
+def test_a_selection_holds_what_was_asked_for() -> None:
+    page = Exposition(PRICES).selection(view_of("rollout"), "text", frozenset({"together_deployment_up", "nope"}))
+    assert [line for line in page.decode().splitlines() if not line.startswith("#")] == [
+        'together_deployment_up{deployment="chat \\"prod\\"\\\\\\n",project="research"} 1.0'
+    ]
+
+
+def test_each_metric_has_one_row_with_unique_labels() -> None:
+    rows = [(family, group) for group in GROUPS for family in group.families]
+    names = [family.name for family, _ in rows]
+    assert len(names) == len(set(names))
+    for family, group in rows:
+        labels = (*group.identity, *family.labels)
+        assert len(labels) == len(set(labels)), family.name
+        assert family.help.endswith((".", ").")), family.name
+        assert (family.type == "counter") == family.name.endswith("_total"), family.name
