@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-config --upgrade --quiet \
+	--custom-compile-command 'make lock'
 
 .PHONY: demo test check lock golden docs wheel clean
 
@@ -26,8 +28,8 @@ docs: $(STAMP)  ## rewrite what in the README is made from the code
 
 lock: $(STAMP)  ## choose versions anew, hashed, for every supported platform
 	$(PYTHON) -m pip --python $(BIN)/python install -q uv
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url \
-		--no-emit-find-links --no-config --upgrade --quiet --custom-compile-command 'make lock' -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml $(LOCK) -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --group dev --constraint requirements.lock $(LOCK) -o requirements-dev.lock
 
 wheel: $(STAMP)  ## dist/*.whl and dist/*.tar.gz
 	$(BIN)/hatchling build
@@ -36,8 +38,8 @@ clean:
 	rm -rf .venv dist
 
 # pip is driven from outside: some distributions ship Python without the module that puts pip into an environment.
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv --without-pip --clear .venv
-	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements.lock
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements-dev.lock
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --no-deps --no-build-isolation -e .
 	touch $@

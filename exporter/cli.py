@@ -9,7 +9,7 @@ import functools
 import sys
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
-from typing import Any, NoReturn, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 import uvloop
 
@@ -43,9 +43,15 @@ POLL_OPTIONS = tuple(path for path in SERVE_OPTIONS if path[0] != "web")
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, as every other problem is said."""
 
+    known: ClassVar[set[str]] = set()  # the options of all commands, for near misses
+
+    def add_argument(self, *names: Any, **shape: Any) -> argparse.Action:
+        self.known.update(names)
+        return super().add_argument(*names, **shape)
+
     def error(self, message: str) -> NoReturn:
         wrong = next((word.split("=")[0] for word in message.split() if word.startswith("--")), "")
-        near = difflib.get_close_matches(wrong, self._option_string_actions, n=1) if wrong else []
+        near = difflib.get_close_matches(wrong, self.known, n=1) if wrong else []
         mend = f"did you mean {near[0]}?" if near and near[0] != wrong else f"see {self.prog} --help"
         self.exit(EXIT_CODE, f"{PROGRAM}: {message}; {mend}\n")
 

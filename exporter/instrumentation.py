@@ -28,7 +28,7 @@ class Instrumentation:
 
     def __init__(self, *, runtime: bool = True) -> None:
         """`runtime`: also process_* and python_*, which a textfile must not repeat from node_exporter's own."""
-        self.registry = CollectorRegistry()
+        self.registry = CollectorRegistry(auto_describe=True)  # so that name[] finds every collector
         self.build_info = Gauge(
             "together_exporter_build_info",
             "Always 1; the exporter's version.",

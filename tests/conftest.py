@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Self
 
 import httpx
 import pytest
@@ -67,7 +68,7 @@ class SimulatorServer:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._sock]})
 
-    def __enter__(self) -> SimulatorServer:
+    def __enter__(self) -> Self:
         self._thread.start()
         until(lambda: self._server.started, "the simulator starts")
         return self
@@ -77,7 +78,7 @@ class SimulatorServer:
         self._thread.join()
 
     def get(self, path: str, key: str = "k") -> httpx.Response:
-        return httpx.get(f"{self.url}/v1/{path}", headers={"Authorization": f"Bearer {key}"})
+        return httpx.get(f"{self.url}/v1/{path}", headers={"Authorization": f"Bearer {key}"} if key else {})
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,17 +68,14 @@ class _Reader:
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         self._loader.flatten_mapping(node)
         values: dict[str, Any] = {}
-        for key, below, value in self._pairs(node, path):
-            if key in values:
-                raise _problem(self._file.name, "is written twice; keep one", self._file.lines[below], show_key(below))
-            values[key] = self._item(value, below)
-            self._file.lines[below] = min(self._file.lines[below], value.start_mark.line + 1)
-        return values
-
-    def _pairs(self, node: yaml.MappingNode, path: KeyPath) -> Iterator[tuple[str, KeyPath, yaml.Node]]:
         for key_node, value in node.value:
             key = str(self._loader.construct_object(key_node, deep=True))
-            yield key, (*path, key), value
+            below, line = (*path, key), key_node.start_mark.line + 1
+            if key in values:
+                raise _problem(self._file.name, "is written twice; keep one", line, show_key(below))
+            self._file.lines[below] = line
+            values[key] = self._value(value, below)
+        return values
 
 
 def _problem(name: str, message: str, line: int | None = None, key: str = "") -> ConfigError:

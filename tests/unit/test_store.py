@@ -54,7 +54,9 @@ def test_discovered_and_gone_from_the_list_is_gone() -> None:
 def test_configured_and_not_in_the_list_is_not_found() -> None:
     store = listed("a", "2")
     result = store.apply_list("p", [Deployment(id="2", name="b")], at(0))
-    assert [str(change.record.error) for change in result.changes if change.record.error] == ["not in the project's list"]
+    assert [str(change.record.error) for change in result.changes if change.record.error] == [
+        "not in the project's list"
+    ]
     assert shown(store, 0)["b"].up
     assert not shown(store, 0)["a"].up
 
@@ -129,7 +131,7 @@ def test_a_reload_keeps_what_is_still_asked_for() -> None:
 
 
 @pytest.mark.parametrize("works", [True, False])
-def test_ready_when_everything_was_polled_whatever_the_result(works: bool) -> None:  # noqa: FBT001 - a table's column
+def test_ready_when_everything_was_polled_whatever_the_result(works: bool) -> None:
     store = each("a")
     assert not store.is_ready()
     if works:

@@ -8,7 +8,16 @@ import pytest
 from exporter.api.errors import InvalidResponse
 from exporter.api.models import MAX_LABEL, read_deployment, read_deployments
 
-NUMBERS = ("ready_replicas", "desired_replicas", "min_replicas", "max_replicas", "gpu_count", "cpu", "memory", "storage")
+NUMBERS = (
+    "ready_replicas",
+    "desired_replicas",
+    "min_replicas",
+    "max_replicas",
+    "gpu_count",
+    "cpu",
+    "memory",
+    "storage",
+)
 TEXTS = ("name", "id", "status", "image", "gpu_type", "capacity_type")
 
 

@@ -1,0 +1,75 @@
+"""The real daemon as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import until
+
+
+class Process:
+    """One command of ours, its log as it comes, ended by its ID."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
+        command = [sys.executable, "-m", "exporter", *arguments]
+        env = {"PATH": os.environ["PATH"], **environment}
+        self.popen = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.log = ""
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.popen.stdout is not None
+        with self.popen.stdout as stdout:
+            for line in stdout:
+                self.log += line
+
+    def logs(self, text: str) -> bool:
+        return text in self.log
+
+    def url(self) -> str:
+        until(lambda: self.logs("msg=listening"), "the daemon listens")
+        match = re.search(r"address=127\.0\.0\.1:(\d+)", self.log)
+        assert match, self.log
+        return f"http://127.0.0.1:{match[1]}"
+
+    def metrics(self) -> str:
+        return httpx.get(f"{self.url()}/metrics").text
+
+    def shows(self, line: str) -> bool:
+        return line in self.metrics().splitlines()
+
+    def stop(self) -> int:
+        self.popen.terminate()
+        code = self.popen.wait(30)
+        self._reader.join()
+        return code
+
+
+Start = Callable[..., Process]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts the daemon on a free port with this configuration file and environment."""
+    started: list[Process] = []
+
+    def run(config: str, *arguments: str, **environment: str) -> Process:
+        file = tmp_path / "together-exporter.yml"
+        file.write_text(config)
+        options = [f"--config.file={file}", "--web.listen-address=127.0.0.1:0", *arguments]
+        started.append(Process(["serve", *options], environment))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.stop()

@@ -1,0 +1,89 @@
+"""A real Prometheus scrapes the real daemon, which polls the simulator; the answers come from Prometheus' own API."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from exporter.simulator.scenario import load
+from tests.conftest import SimulatorServer, until
+from tests.e2e.conftest import Start
+
+pytestmark = pytest.mark.needs("prometheus")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+class Prometheus:
+    def __init__(self, target: str, home: Path) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}"
+        config = home / "prometheus.yml"
+        config.write_text(
+            "global: {scrape_interval: 250ms, scrape_timeout: 250ms}\n"
+            f"scrape_configs: [{{job_name: together, static_configs: [{{targets: ['{target}']}}]}}]\n"
+        )
+        command = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={home / 'tsdb'}"]
+        command.append(f"--web.listen-address={self.url.removeprefix('http://')}")
+        self._log = (home / "prometheus.log").open("w")
+        self.popen = subprocess.Popen(command, stdout=self._log, stderr=self._log)
+
+    def query(self, promql: str) -> list[Any]:
+        try:
+            answer = httpx.get(f"{self.url}/api/v1/query", params={"query": promql})
+        except httpx.ConnectError:
+            return []
+        return list(answer.json()["data"]["result"]) if answer.status_code == 200 else []
+
+    def stop(self) -> None:
+        self.popen.terminate()
+        self.popen.wait(30)
+        self._log.close()
+
+
+@pytest.fixture
+def crashing() -> Iterator[SimulatorServer]:
+    with SimulatorServer(load("crashloop")) as server:
+        yield server
+
+
+def test_prometheus_knows_what_the_api_knows(crashing: SimulatorServer, start: Start, tmp_path: Path) -> None:
+    config = f"poll_interval: 200ms\nprojects: [{{name: p, base_url: '{crashing.url}', max_requests_per_second: 100}}]"
+    daemon = start(config, TOGETHER_API_KEY="k")
+    prometheus = Prometheus(daemon.url().removeprefix("http://"), tmp_path)
+    try:
+        ready = 'together_deployment_replicas_ready{deployment="chat-prod",project="p"}'
+        failed = 'together_deployment_status{status="Failed"} == 1'
+        until(lambda: bool(prometheus.query(ready)), "Prometheus has the ready replicas")
+        assert prometheus.query(ready)[0]["value"][1] == "3"
+        assert prometheus.query(failed) == []
+        crashing.now = 40
+        until(lambda: bool(prometheus.query(failed)), "Prometheus sees the failed deployment")
+        assert [r["metric"]["deployment"] for r in prometheus.query(failed)] == ["batch-embed"]
+        reason = 'together_replica_status_reason{reason="CrashLoopBackOff"} == 1'
+        until(lambda: len(prometheus.query(reason)) > 0, "Prometheus sees the crash loop")
+        crashing.now = 170
+        until(lambda: prometheus.query(failed) == [], "Prometheus sees the recovery")
+        assert prometheus.query("up")[0]["value"][1] == "1"
+        changes = 'together_deployment_status_changes_total{deployment="batch-embed",to="Failed"} > 0'
+        until(lambda: bool(prometheus.query(changes)), "the change was counted")
+    finally:
+        prometheus.stop()
+
+
+@pytest.mark.needs("promtool")
+def test_promtool_finds_nothing_wrong_with_the_whole_page(crashing: SimulatorServer, start: Start) -> None:
+    config = f"poll_interval: 200ms\nprojects: [{{base_url: '{crashing.url}'}}]"
+    daemon = start(config, TOGETHER_API_KEY="k")
+    until(lambda: "together_deployment_up" in daemon.metrics(), "it is polled")
+    page = daemon.metrics().encode()
+    done = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, b"")
