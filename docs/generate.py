@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from exporter.instrumentation import Instrumentation
+from exporter.instrumentation import described
 from exporter.metrics.reference import reference
 from exporter.settings.durations import show
 from exporter.settings.model import SECTIONS
@@ -20,7 +20,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 def main() -> int:
     old = README.read_text(encoding="utf-8")
-    new = _placed(old, "metrics", reference(Instrumentation(runtime=False).registry.collect()))
+    new = _placed(old, "metrics", reference(described()))
     new = _placed(new, "settings", "\n".join(_settings()) + "\n")
     if "--check" not in sys.argv:
         README.write_text(new, encoding="utf-8")

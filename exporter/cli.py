@@ -15,7 +15,7 @@ import uvloop
 
 from exporter import __version__
 from exporter.daemon import Daemon, listen
-from exporter.instrumentation import Instrumentation
+from exporter.instrumentation import described
 from exporter.metrics.reference import reference
 from exporter.settings.durations import show
 from exporter.settings.load import Loaded, load
@@ -88,13 +88,7 @@ def _serve(options: argparse.Namespace) -> int:
 def _once(options: argparse.Namespace) -> int:
     daemon = Daemon(functools.partial(_load, options), runtime_metrics=False)
 
-    async def poll() -> bool:
-        try:
-            return await daemon.poll_once()
-        finally:
-            await daemon.close()
-
-    worked = _run(poll())
+    worked = _run(_poll_once(daemon))
     sys.stdout.buffer.write(b"".join(daemon.endpoint().parts("text")))
     sys.stdout.flush()
     return FINE if worked else FAILED
@@ -121,13 +115,7 @@ def _check_poll(loaded: Loaded) -> int:
     quiet = loaded.settings.model_copy(update={"log": LogSettings(level="error")})
     daemon = Daemon(lambda: replace(loaded, settings=quiet), runtime_metrics=False)
 
-    async def poll() -> bool:
-        try:
-            return await daemon.poll_once()
-        finally:
-            await daemon.close()
-
-    worked = _run(poll())
+    worked = _run(_poll_once(daemon))
     rows = [("PROJECT", "DEPLOYMENT", "STATUS", "READY", "DESIRED", "RESULT")]
     for record in daemon.view().records:
         state = record.state
@@ -142,12 +130,19 @@ def _check_poll(loaded: Loaded) -> int:
     return FINE if worked else FAILED
 
 
+async def _poll_once(daemon: Daemon) -> bool:
+    try:
+        return await daemon.poll_once()
+    finally:
+        await daemon.close()
+
+
 def _number(count: float | None) -> str:
     return "-" if count is None else f"{count:g}"
 
 
 def _metrics(_: argparse.Namespace) -> int:
-    print(reference(Instrumentation(runtime=False).registry.collect()), end="")
+    print(reference(described()), end="")
     return FINE
 
 

@@ -18,11 +18,11 @@ import uvicorn
 from exporter import __version__
 from exporter import log as log_lines
 from exporter.api.client import Client, Endpoint
-from exporter.api.errors import Unauthorized
+from exporter.api.errors import REASONS, Unauthorized
 from exporter.api.models import Deployment
 from exporter.instrumentation import Instrumentation
 from exporter.metrics.exposition import Exposition
-from exporter.poller import Plan, Poller
+from exporter.poller import BUG, Plan, Poller
 from exporter.scheduler import Scheduler
 from exporter.settings.keys import KeySource, KeyUnusable
 from exporter.settings.load import Loaded
@@ -159,11 +159,11 @@ class Daemon:
     def _build(self, loaded: Loaded, running: Parts | None) -> Parts:
         """A project that is configured as before keeps its poller, and with it its connections and its pace."""
         kept = running.unchanged(loaded) if running else {}
-        pollers = {p.name: kept.get(p.name) or self._poller(p, loaded.settings) for p in loaded.projects}
+        pollers = {p.name: kept.get(p.name) or self._poller(p) for p in loaded.projects}
         plans = [plan for project in loaded.projects for plan in _plans(project, loaded.settings)]
         return Parts(loaded, pollers, plans, Exposition(loaded.settings.gpu_hourly_cost))
 
-    def _poller(self, project: Project, settings: Settings) -> Poller:
+    def _poller(self, project: Project) -> Poller:
         endpoint = Endpoint(
             project.name,
             project.base_url,
@@ -172,12 +172,14 @@ class Daemon:
             project.max_requests_per_second,
         )
         client = Client(endpoint, self.instrumentation)
-        wanted = functools.partial(_is_wanted, project, settings)
-        return Poller(client, self.store, self.instrumentation, clock, wanted)
+        return Poller(client, self.store, self.instrumentation, clock)
 
     def _apply(self, parts: Parts) -> None:
         settings = parts.loaded.settings
         self.store.configure([_target(project, settings) for project in parts.loaded.projects])
+        for name in parts.pollers:
+            fetches = sorted({plan.fetch for plan in parts.plans if plan.project == name})
+            self.instrumentation.start_project(name, fetches, (*REASONS, BUG))
         self.instrumentation.reload_successful.set(1)
         self.instrumentation.reload_timestamp.set(clock().unix)
         self.instrumentation.shard_info.clear()
@@ -274,7 +276,8 @@ def _target(project: Project, settings: Settings) -> Target:
         max_replicas_per_deployment=settings.max_replicas_per_deployment,
         max_deployments_per_project=settings.max_deployments_per_project,
     )
-    return Target(project.name, None if keys is None else tuple(keys), project.fetch == "list", limits)
+    wanted = functools.partial(_is_wanted, project, settings)
+    return Target(project.name, None if keys is None else tuple(keys), project.fetch == "list", limits, wanted)
 
 
 def _keys(project: Project, settings: Settings) -> dict[str, float] | None:
@@ -286,9 +289,7 @@ def _keys(project: Project, settings: Settings) -> dict[str, float] | None:
 
 
 def _is_wanted(project: Project, settings: Settings, deployment: Deployment) -> bool:
-    """Whether one of a list is this exporter's; where deployments are named, the store picks them."""
-    if project.deployments is not None:
-        return True
+    """Whether a discovered deployment is this exporter's."""
     name = deployment.name or deployment.id or ""
     return project.wants(name) and belongs(deployment.id or name, settings.shard.index, settings.shard.total)
 

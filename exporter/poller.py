@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from typing import Literal
 import structlog
 
 from exporter.api.client import Client
-from exporter.api.errors import REASONS, ApiError
-from exporter.api.models import Deployment, Reading
+from exporter.api.errors import ApiError
+from exporter.api.models import Reading
 from exporter.instrumentation import Instrumentation
 from exporter.store import Change, Instant, Store
 
@@ -38,7 +39,7 @@ class Plan:
 
 
 class Poller:
-    """Polls one project. `wanted` chooses among what a list holds; `clock` gives the moment."""
+    """Polls one project; `clock` gives the moment."""
 
     def __init__(
         self,
@@ -46,23 +47,23 @@ class Poller:
         store: Store,
         instrumentation: Instrumentation,
         clock: Callable[[], Instant],
-        wanted: Callable[[Deployment], bool] = lambda _: True,
     ) -> None:
         self._project = project = client.project
         self._client = client
         self._store = store
         self._instrumentation = instrumentation
         self._clock = clock
-        self._wanted = wanted
-        self._retired = False
         self._told: defaultdict[str, set[str]] = defaultdict(set)  # by deployment: what was logged already
         self._queue_errors: dict[str, str] = {}  # by deployment: why its queue could not be read
         self._log = log.bind(project=project)
-        instrumentation.start_project(project, ("each", "list", "queue"), (*REASONS, BUG))
+        self._running: set[asyncio.Task[object]] = set()
 
     async def poll(self, plan: Plan) -> bool:
         """Runs one poll to its end; whether it worked. Never raises but for cancellation."""
         started = self._clock().monotonic
+        task = asyncio.current_task()
+        if task is not None:
+            self._running.add(task)
         try:
             return await self._outcome(plan)
         except Exception:
@@ -70,13 +71,17 @@ class Poller:
             self._log.exception("poll broke: please report this", fetch=plan.fetch, next_in=f"{plan.interval:g}s")
             return False
         finally:
+            self._running.discard(task)
             duration = self._clock().monotonic - started
             self._instrumentation.poll_duration.labels(self._project, plan.fetch).observe(duration)
             self._instrumentation.polls.labels(self._project).inc()
 
     async def retire(self) -> None:
-        """The project is polled by another one from now on: what is still on its way is dropped."""
-        self._retired = True
+        """Ends what is on its way and closes the connections; counts nothing from then on."""
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         await self._client.close()
 
     async def _outcome(self, plan: Plan) -> bool:
@@ -85,29 +90,27 @@ class Poller:
         try:
             await (self._poll_list() if plan.fetch == "list" else self._poll_deployment(plan.key))
         except ApiError as error:
-            if not self._retired:
-                self._fail(plan, error)
+            self._fail(plan, error)
             return False
         return True
 
     async def _poll_deployment(self, key: str) -> None:
         reading = await self._client.deployment(key)
-        if self._retired:
-            return
         change = self._store.apply(self._project, key, reading.deployment, self._clock())
         if change is not None:
             self._report(change)
             self._report_refused(key, reading)
 
     async def _poll_list(self) -> None:
-        readings = [reading for reading in await self._client.deployments() if self._wanted(reading.deployment)]
-        if self._retired:
-            return
+        readings = await self._client.deployments()
         result = self._store.apply_list(self._project, [r.deployment for r in readings], self._clock())
         for change in result.changes:
             self._report(change)
+        shown = {change.record.key for change in result.changes}
         for reading in readings:
-            self._report_refused(reading.deployment.id or reading.deployment.name or "", reading)
+            key = next((key for key in (reading.deployment.id, reading.deployment.name) if key in shown), None)
+            if key is not None:
+                self._report_refused(key, reading)
         for record in result.gone:
             self._told.pop(record.key, None)
             self._log.info("deployment gone", deployment=record.name, reason="no longer in the project's list")
@@ -127,7 +130,7 @@ class Poller:
             self._store.apply_queue(self._project, key, await self._client.queue(model), self._clock())
         except ApiError as error:
             self._instrumentation.poll_failures.labels(self._project, error.reason).inc()
-            if self._queue_errors.get(key) != error.reason and not self._retired:
+            if self._queue_errors.get(key) != error.reason:
                 self._queue_errors[key] = error.reason
                 self._warn("queue poll failed", error, plan, model=model)
             return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -34,12 +34,20 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One project as configured. `keys`: the names or IDs asked for; None discovers. `listed`: one request for all."""
+    """One project as configured. `keys`: the names or IDs asked for; None discovers those that are `wanted`.
+    `listed`: one request for all."""
 
     project: str
     keys: tuple[str, ...] | None = None
     listed: bool = True
     limits: Limits = Limits()
+    wanted: Callable[[Deployment], bool] = lambda _: True
+
+    def asks_for(self, record: Record) -> bool:
+        """Whether what was known before a reload is still to be shown."""
+        if self.keys is not None:
+            return record.key in self.keys
+        return record.state is None or self.wanted(record.state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +140,7 @@ class Store:
             old = self._projects.get(target.project)
             if old is not None and old.target.listed == target.listed:
                 project.polled, project.error = old.polled, old.error
-                wanted = None if target.listed else target.keys
-                project.records = {k: r for k, r in old.records.items() if wanted is None or k in wanted}
+                project.records = {key: record for key, record in old.records.items() if target.asks_for(record)}
                 project.owners = {label: k for label, k in old.owners.items() if k in project.records}
             projects[target.project] = project
         self._projects = projects
@@ -289,7 +296,7 @@ class Store:
 def _key(target: Target, deployment: Deployment) -> str | None:
     """How a listed deployment is filed: as configured, else by ID; None when nobody asked for it."""
     if target.keys is None:
-        return deployment.id or deployment.name
+        return (deployment.id or deployment.name) if target.wanted(deployment) else None
     return next((k for k in (deployment.name, deployment.id) if k is not None and k in target.keys), None)
 
 

@@ -110,7 +110,6 @@ class Client:
 
     async def _fetch(self, path: str, **query: str) -> bytes:
         """Waits for its turn before the deadline starts: only the API's time counts against it."""
-        self._pace.check()
         async with self._slots:
             await self._pace.turn()
             return await self._within_deadline(path, query)
@@ -136,7 +135,6 @@ class Client:
         async for attempt in stamina.retry_context(on=wait, attempts=ATTEMPTS, timeout=None):
             with attempt:
                 if attempt.num > 1:
-                    self._pace.check()
                     await self._pace.turn()
                 return await self._once(path, query)
         raise AssertionError("stamina ends with a result or an error")

@@ -33,9 +33,11 @@ class Pace:
             raise type(self._cause)(f"not asked: the API wants {left:.0f}s of quiet ({self._cause})")
 
     async def turn(self) -> None:
-        """Returns when the next request may be sent."""
+        """Returns when the next request may be sent. Raises the pause's cause where there is a pause."""
+        self.check()
         now = self._clock()
         turn = max(now, self._next_turn)
         self._next_turn = turn + self._gap
         if turn > now:
             await asyncio.sleep(turn - now)
+            self.check()

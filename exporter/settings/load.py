@@ -41,7 +41,9 @@ def load(options: Mapping[str, Any], file: str | None = None) -> Loaded:
         settings = _settings(options, given)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-        problems += [_problem(_path(d["loc"]), message(d, KNOWN_KEYS), options, given) for d in details]
+        paths = [d["loc"] for d in details]  # a list whose items are wrong is not, for that, too short
+        deepest = [d for d in details if not any(p != d["loc"] and p[: len(d["loc"])] == d["loc"] for p in paths)]
+        problems += [_problem(_path(d["loc"]), message(d, KNOWN_KEYS), options, given) for d in deepest]
         raise ConfigError(problems) from None
     except SettingsError as error:
         raise ConfigError([*problems, Problem(_variable(error), "", "is not the JSON that a list needs")]) from None

@@ -24,6 +24,7 @@ MENDS = {
     "missing": "is missing; add it",
     "model_type": "must be a mapping of keys and values",
     "string_type": "must be text; put it in quotes",
+    "too_short": "must not be empty",
     "tuple_type": "must be a list",
 }
 

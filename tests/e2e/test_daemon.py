@@ -121,6 +121,20 @@ def test_a_bad_reload_changes_nothing_and_a_good_one_does(
     assert "chat-prod" not in daemon.metrics()
 
 
+def test_a_project_that_leaves_the_configuration_leaves_no_series(
+    steady: SimulatorServer, start: Start, tmp_path: Path
+) -> None:
+    entry = "{{name: {}, base_url: '{}', max_requests_per_second: 100}}"
+    both = ", ".join(entry.format(name, steady.url) for name in ("stays", "goes"))
+    daemon = start(f"{FAST}projects: [{both}]", TOGETHER_API_KEY=KEY)
+    until(lambda: daemon.shows('together_project_up{project="goes"} 1.0'), "both are polled")
+    (tmp_path / "together-exporter.yml").write_text(f"{FAST}projects: [{entry.format('stays', steady.url)}]")
+    daemon.popen.send_signal(signal.SIGHUP)
+    until(lambda: daemon.logs("msg=reloaded"), "it is reloaded")
+    assert 'project="goes"' not in daemon.metrics()
+    assert daemon.shows('together_project_up{project="stays"} 1.0')
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_in_the_middle_of_a_poll(
     number: signal.Signals, steady: SimulatorServer, start: Start

@@ -130,6 +130,15 @@ def test_a_reload_keeps_what_is_still_asked_for() -> None:
     assert not store.is_ready()
 
 
+def test_what_a_reload_excludes_is_gone_at_once() -> None:
+    store = listed()
+    store.apply_list("p", [Deployment(id="1", name="a"), Deployment(id="2", name="b")], at(0))
+    store.configure([Target("p", None, True, Limits(), lambda d: d.name != "a")])
+    assert list(shown(store, 0)) == ["b"]
+    store.apply_list("p", [Deployment(id="1", name="a"), Deployment(id="2", name="b")], at(1))
+    assert list(shown(store, 1)) == ["b"]
+
+
 @pytest.mark.parametrize("works", [True, False])
 def test_ready_when_everything_was_polled_whatever_the_result(works: bool) -> None:
     store = each("a")

@@ -77,7 +77,7 @@ def test_a_project_says_and_inherits(here: Path, monkeypatch: pytest.MonkeyPatch
         ("poll_interval: 1m\npoll_interval: 2m", "f.yml: poll_interval: is written twice; keep one (line 2)"),
         ("poll_interval: [", "f.yml: is not YAML"),
         ("[]", "f.yml: must be a mapping"),
-        ("projects: []", "f.yml: projects:"),
+        ("projects: []", "f.yml: projects: must not be empty"),
         ("projects: [{fetch: each}]", "f.yml: projects[0].fetch: each needs `deployments`"),
         ("projects: [{fetch: all}]", "f.yml: projects[0].fetch: must be 'each' or 'list'"),
         ("projects: [{name: a}, {name: a}]", 'f.yml: projects[0].name: "a" names more than one project'),
@@ -110,7 +110,7 @@ def test_without_any_key_the_mend_is_named() -> None:
 
 
 def test_all_problems_come_at_once(key: None, here: Path) -> None:
-    assert "and 1 more" in problem("poll_interval: 5\nstale_after: x", here)
+    assert "; and 1 more: see" in problem("poll_interval: 5\nprojects: [{api_key_fil: x}]", here)
 
 
 def test_a_mistyped_variable_is_refused_and_a_service_link_is_not(key: None, monkeypatch: pytest.MonkeyPatch) -> None:
