@@ -80,6 +80,13 @@ def test_prometheus_knows_what_the_api_knows(crashing: SimulatorServer, start: S
 
 
 @pytest.mark.needs("promtool")
+def test_the_example_configuration_is_one() -> None:
+    file = Path(__file__).parents[2] / "deploy" / "prometheus" / "prometheus.yml"
+    done = subprocess.run(["promtool", "check", "config", str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.needs("promtool")
 def test_promtool_finds_nothing_wrong_with_the_whole_page(crashing: SimulatorServer, start: Start) -> None:
     config = f"poll_interval: 200ms\nprojects: [{{base_url: '{crashing.url}'}}]"
     daemon = start(config, TOGETHER_API_KEY="k")

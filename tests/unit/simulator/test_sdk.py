@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import together
@@ -96,6 +97,7 @@ def seen(name: str, *path: str) -> set[str]:
         ("crashloop", ("status",), {"Ready", "Scaling", "Failed"}),
         ("scale-to-zero", ("status",), {"Ready", "Scaling", "ScaledToZero"}),
         ("fleet", ("status",), {"Ready", "Scaling", "Updating"}),
+        ("fleet", ("replica_events", "replica_status_reason"), {"CrashLoopBackOff", "Preempted", "ContainerCreating"}),
     ],
 )
 def test_a_scenario_shows_what_it_is_for(scenario: str, path: tuple[str, ...], values: set[str]) -> None:
@@ -110,6 +112,32 @@ def test_a_rollout_ends_with_the_new_revision_alone() -> None:
     fleet.advance(115)
     assert len({r.revision for r in deployment.replicas.values()}) == 1
     assert deployment.status() == "Ready"
+
+
+def test_ones_own_story_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yml"
+    file.write_text("deployments: [{name: mine, volume: v, story: [{at: 5, preload_error: 1}, {at: 9, delete: true}]}]")
+    fleet = Fleet(load(str(file)), seed=1)
+    fleet.advance(6)
+    replicas = fleet.deployments["mine"].as_json()["replica_events"].values()
+    assert [replica.get("volume_preload_status") for replica in replicas] == [None, "Failed"]
+    fleet.advance(10)
+    assert fleet.deployments == {}
+
+
+@pytest.mark.parametrize("text", ["deployments: [{nam: a}]", "faults: [{at: 1}]", "deployments: ["])
+def test_a_mistake_in_ones_own_story_is_named(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=r"mine\.yml: "):
+        load(str(file))
+
+
+def test_an_outage_answers_as_its_fault_says() -> None:
+    with SimulatorServer(load("outage")) as server:
+        for second, status in ((0, 200), (30, 503), (90, 200)):
+            server.now = second
+            assert server.get("deployments").status_code == status
 
 
 def test_a_crash_loop_is_seen_and_ends() -> None:
