@@ -25,7 +25,8 @@ DROPS = ("replica_limit", "deployment_limit", "duplicate_deployment", "invalid_v
 POLL_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # s; a poll's deadline is 10 s by default
 
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # no annotations. It would be a second series for each counter, that nobody asked for
+# prometheus_client would add a second series to each counter, which nobody asked for.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # has no annotations
 
 
 class Instrumentation:

@@ -48,14 +48,14 @@ class Poller:
         instrumentation: Instrumentation,
         clock: Callable[[], Instant],
     ) -> None:
-        self._project = project = client.project
+        self._project = client.project
         self._client = client
         self._store = store
         self._instrumentation = instrumentation
         self._clock = clock
         self._told: defaultdict[str, set[str]] = defaultdict(set)  # by deployment: what was logged already
         self._queue_errors: dict[str, str] = {}  # by deployment: why its queue could not be read
-        self._log = log.bind(project=project)
+        self._log = log.bind(project=self._project)
         self._running: set[asyncio.Task[object]] = set()
 
     async def poll(self, plan: Plan) -> bool:
@@ -113,6 +113,7 @@ class Poller:
                 self._report_refused(key, reading)
         for record in result.gone:
             self._told.pop(record.key, None)
+            self._queue_errors.pop(record.key, None)
             self._log.info("deployment gone", deployment=record.name, reason="no longer in the project's list")
         self._drop(
             "deployment_limit", result.dropped, "", "too many deployments", setting="max_deployments_per_project"

@@ -140,8 +140,6 @@ async def _run_one(plan: Plan, run: Run) -> None:
         await run(plan)
     except asyncio.CancelledError:
         return  # the daemon stops; APScheduler would log this as a failed job
-    except Exception:
-        log.exception("job broke: please report this", plan=plan.id, next_in=f"{plan.interval:g}s")
 
 
 def _clock_offset() -> float:

@@ -26,7 +26,7 @@ class Pace:
         self._paused_until = max(self._paused_until, self._clock() + min(seconds, MAX_PAUSE))
         self._cause = cause
 
-    def check(self) -> None:
+    def _check(self) -> None:
         """Raises the pause's cause anew, without asking the API, while the pause lasts."""
         left = self._paused_until - self._clock()
         if self._cause is not None and left > TIMER_SLACK:
@@ -34,10 +34,10 @@ class Pace:
 
     async def turn(self) -> None:
         """Returns when the next request may be sent. Raises the pause's cause where there is a pause."""
-        self.check()
+        self._check()
         now = self._clock()
         turn = max(now, self._next_turn)
         self._next_turn = turn + self._gap
         if turn > now:
             await asyncio.sleep(turn - now)
-            self.check()
+            self._check()
