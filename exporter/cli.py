@@ -14,13 +14,14 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 import uvloop
 
 from exporter import __version__
-from exporter.daemon import Daemon, listen
+from exporter.daemon import Daemon
 from exporter.instrumentation import described
 from exporter.metrics.reference import reference
 from exporter.settings.durations import show
 from exporter.settings.load import Loaded, load
 from exporter.settings.model import SECTIONS, LogSettings, option_name
 from exporter.settings.problems import EXIT_CODE, ConfigError
+from exporter.web.listener import listen
 
 T = TypeVar("T")
 
@@ -107,6 +108,8 @@ def _check(options: argparse.Namespace) -> int:
             f"project {project.name}: {project.base_url}, deployments: {named}, fetch: {project.fetch}, "
             f"every {show(project.poll_interval)}, {project.requests_per_minute:g} requests a minute"
         )
+    for project_name, file in loaded.open_key_files():
+        print(f"warning: project {project_name}: {file} can be read by everyone; chmod o-r it", file=sys.stderr)
     return _check_poll(loaded) if options.poll else FINE
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-import uvicorn
 
 from exporter import __version__
 from exporter import log as log_lines
@@ -30,12 +29,15 @@ from exporter.settings.model import Settings
 from exporter.settings.problems import ConfigError
 from exporter.settings.projects import Project
 from exporter.settings.shards import belongs
+from exporter.settings.watched import WatchedWebConfig
 from exporter.store import Instant, Limits, Store, Target, View
+from exporter.web.access import Access, Doorkeeper
 from exporter.web.app import build
-from exporter.web.metrics import MetricsEndpoint
-
-SHUTDOWN_GRACE = 3  # s; what SIGTERM leaves a scrape in flight
-BACKLOG = 2048  # connections the kernel holds until they are accepted
+from exporter.web.connection import Gate
+from exporter.web.listener import show_address
+from exporter.web.metrics import MetricsEndpoint, ScrapeLimit
+from exporter.web.refusals import Refusals
+from exporter.web.server import server as web_server
 
 log = structlog.get_logger()
 
@@ -70,6 +72,9 @@ class Daemon:
         self.store = Store()
         loaded = load()
         log_lines.configure(loaded.settings.log.level, loaded.settings.log.format)
+        self._web_config = WatchedWebConfig(loaded.settings.web.config_file, loaded.web)
+        self._reload_refused = False
+        self.instrumentation.reload_successful.set_function(self._runs_what_was_asked)
         self._parts = self._build(loaded, None)
         self._apply(self._parts)
 
@@ -105,8 +110,12 @@ class Daemon:
         scheduler = Scheduler(self.instrumentation)
         reload = functools.partial(self._reload, scheduler)
         lifecycle = reload if self.settings.web.enable_lifecycle else None
-        app = build(self.endpoint(), self.settings.web.telemetry_path, self.store.is_ready, lifecycle)
-        server = Quiet(_uvicorn_config(app))
+        web = self.settings.web
+        refusals = Refusals(self.instrumentation)
+        scrapes = ScrapeLimit(self.endpoint(), web.max_requests, refusals)
+        app = build(scrapes, web.telemetry_path, self.store.is_ready, lifecycle)
+        gate = Gate(web.max_connections, self._access, refusals)
+        server = web_server(Doorkeeper(app, self._access, refusals), gate)
         with _signals(stop, reload):
             self._schedule(scheduler)
             scheduler.start()
@@ -123,6 +132,14 @@ class Daemon:
                 await serving
                 await self.close()
                 log.info("stopped")
+
+    def _access(self) -> Access:
+        """Who may come in now, by the web configuration's files as they are now."""
+        config = self._web_config.current()
+        return Access(config.tls, config.allowed_sans, config.users, config.headers, config.rate)
+
+    def _runs_what_was_asked(self) -> float:
+        return float(not self._reload_refused and self._web_config.problem is None)
 
     def _announce(self, sock: socket.socket) -> None:
         projects = self._parts.loaded.projects
@@ -141,7 +158,7 @@ class Daemon:
         try:
             loaded = self._load()
         except ConfigError as error:
-            self.instrumentation.reload_successful.set(0)
+            self._reload_refused = True
             log.error("reload refused", error=str(error), effect="the running configuration stays")
             return str(error)
         self._parts = self._build(loaded, old)
@@ -154,6 +171,9 @@ class Daemon:
             if name not in self._parts.pollers:
                 self.instrumentation.end_project(name)
         log.info("reloaded", projects=",".join(self._parts.pollers), polls=len(self.plans))
+        before, after = old.loaded.settings, loaded.settings
+        if (before.web, before.log) != (after.web, after.log):
+            log.warning("new web and log options need a restart", effect="the old ones stay")
         return None
 
     def _build(self, loaded: Loaded, running: Parts | None) -> Parts:
@@ -180,7 +200,9 @@ class Daemon:
         for name in parts.pollers:
             fetches = sorted({plan.fetch for plan in parts.plans if plan.project == name})
             self.instrumentation.start_project(name, fetches, (*REASONS, BUG))
-        self.instrumentation.reload_successful.set(1)
+        for project, file in parts.loaded.open_key_files():
+            log.warning("key file can be read by everyone", project=project, file=file, mend=f"chmod o-r {file}")
+        self._reload_refused = False
         self.instrumentation.reload_timestamp.set(clock().unix)
         self.instrumentation.shard_info.clear()
         self.instrumentation.shard_info.labels(settings.shard.index, settings.shard.total).set(1)
@@ -193,34 +215,6 @@ class Daemon:
         poller = self._parts.pollers.get(plan.project)
         if poller is not None:
             await poller.poll(plan)
-
-
-class Quiet(uvicorn.Server):
-    """The daemon handles the signals."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def listen(address: str) -> socket.socket:
-    """A listening socket for `host:port`; no host means every address, IPv4 and IPv6. Raises OSError, ValueError."""
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    if not port.isdecimal():
-        raise ValueError(f'"{address}" has no port; write one such as :10170 or 127.0.0.1:10170')
-    if host or not socket.has_dualstack_ipv6():
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
-    return socket.create_server(("", int(port)), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True)
-
-
-def show_address(sock: socket.socket) -> str:
-    """host:port as a URL has it; the unspecified address as none."""
-    host, port = sock.getsockname()[:2]
-    if host in {"::", "0.0.0.0"}:  # noqa: S104 - compared, not bound
-        return f":{port}"
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @contextlib.contextmanager
@@ -241,20 +235,6 @@ def _signals(stop: asyncio.Event, reload: Callable[[], Coroutine[Any, Any, objec
     finally:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)
-
-
-def _uvicorn_config(app: object) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,  # type: ignore[arg-type]  # any ASGI application
-        loop="none",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=SHUTDOWN_GRACE,
-    )
 
 
 def _plans(project: Project, settings: Settings) -> Iterator[Plan]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from exporter.daemon import Daemon, Quiet, listen, show_address
+from exporter.daemon import Daemon
 from exporter.settings.load import Loaded, load
 from exporter.simulator import command
+from exporter.web.listener import listen, show_address
+from exporter.web.server import Quiet
 
 GUIDE = """\
 together-exporter demo: scenario {scenario}, {speed:g} story seconds a second; Ctrl-C ends it

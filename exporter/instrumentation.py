@@ -21,7 +21,15 @@ from exporter import __version__
 NO_ANSWER = "error"  # the `code` of a request that got no status line
 # What the API documents, and what stands in front of such APIs; each starts at 0 so that rate() sees the first.
 CODES = ("200", "400", "401", "403", "404", "429", "500", "502", "503", "504", NO_ANSWER)
-DROPS = ("replica_limit", "deployment_limit", "duplicate_deployment", "invalid_value")
+DROPS = (
+    "replica_limit",
+    "deployment_limit",
+    "duplicate_deployment",
+    "invalid_value",
+    "label_length_limit",
+    "body_size_limit",
+)
+REFUSALS = ("connection_limit", "scrape_limit", "header_limit", "slow_client", "tls", "unauthorized", "rate_limit")
 POLL_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # s; a poll's deadline is 10 s by default
 
 
@@ -73,8 +81,16 @@ class Instrumentation:
             "together_exporter_series_dropped",
             "What polls brought and /metrics leaves out: replicas beyond max_replicas_per_deployment "
             "(replica_limit), deployments beyond max_deployments_per_project (deployment_limit) or under a name "
-            "that another one has (duplicate_deployment), fields whose value cannot be read (invalid_value). "
+            "that another one has (duplicate_deployment), fields whose value cannot be read (invalid_value), the end "
+            "of values too long for a label (label_length_limit), answers too large to be read (body_size_limit). "
             "Counted at each poll.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.refused = Counter(
+            "together_exporter_http_clients_refused",
+            "Requests and connections to the exporter that were turned away: too many connections or scrapes at once, "
+            "headers too large, a client too slow, a failed TLS handshake, a wrong password, the configured rate.",
             ["reason"],
             registry=self.registry,
         )
@@ -96,6 +112,8 @@ class Instrumentation:
         )
         for reason in DROPS:
             self.series_dropped.labels(reason)
+        for reason in REFUSALS:
+            self.refused.labels(reason)
         if runtime:
             ProcessCollector(registry=self.registry)
             PlatformCollector(registry=self.registry)

@@ -54,7 +54,7 @@ Timestamp = Annotated[float | None, BeforeValidator(_unix_time)]
 class _Answer(BaseModel):
     """Every field may be absent or null; fields this version does not know are passed over."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=(), hide_input_in_errors=True)
 
 
 class Autoscaling(_Answer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,14 @@ def _checked(text: str, where: str) -> str:
     if not key.isascii() or not key.isprintable() or " " in key:
         raise KeyUnusable(f"{where} does not hold a key: it has characters that no key has")
     return key
+
+
+def is_open(file: str) -> bool:
+    """Whether everyone on the machine can read the file."""
+    try:
+        return bool(Path(file).stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False
 
 
 def from_environment(environ: Mapping[str, str], variable: str) -> KeySource | None:

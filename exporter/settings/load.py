@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsError
 
 from exporter.settings import file as config_file
+from exporter.settings import web_config
 from exporter.settings.file import ConfigFile, KeyPath
+from exporter.settings.keys import is_open
 from exporter.settings.model import ENV_PREFIX, SECTIONS, Settings, option_name
 from exporter.settings.problems import ConfigError, Problem, message, show_key
 from exporter.settings.projects import Project, resolve
+from exporter.settings.web_config import WebConfig
 
 FILE_VARIABLE = f"{ENV_PREFIX}CONFIG__FILE"
 # What Kubernetes sets in every pod beside a Service named together-exporter.
@@ -30,6 +33,13 @@ class Loaded:
     settings: Settings
     projects: tuple[Project, ...]
     file: str
+    web: WebConfig = field(default_factory=WebConfig)
+
+    def open_key_files(self) -> list[tuple[str, str]]:
+        """(project, file) for each file that holds a project's key and that everyone on the machine can read."""
+        given = zip(self.projects, self.settings.projects, strict=True)
+        files = [(project.name, project.key.file or (self.file if said.api_key else "")) for project, said in given]
+        return [(name, file) for name, file in files if file and is_open(file)]
 
 
 def load(options: Mapping[str, Any], file: str | None = None) -> Loaded:
@@ -49,9 +59,14 @@ def load(options: Mapping[str, Any], file: str | None = None) -> Loaded:
         raise ConfigError([*problems, Problem(_variable(error), "", "is not the JSON that a list needs")]) from None
     projects, misfits = resolve(settings, os.environ)
     problems += [_problem(path, mend, options, given) for path, mend in misfits]
+    web = WebConfig()
+    try:
+        web = web_config.read(settings.web.config_file) if settings.web.config_file else web
+    except ConfigError as error:
+        problems += error.problems
     if problems:
         raise ConfigError(problems)
-    return Loaded(settings, tuple(projects), given.name)
+    return Loaded(settings, tuple(projects), given.name, web)
 
 
 def _settings(options: Mapping[str, Any], given: ConfigFile) -> Settings:

@@ -111,6 +111,8 @@ class WebSettings(_Section):
         None, description="TLS and basic auth, in the format of Prometheus' exporter-toolkit."
     )
     enable_lifecycle: bool = Field(False, description="Allow POST /-/reload.")
+    max_connections: int = Field(512, ge=1, description="Connections at a time; the longest idle one makes room.")
+    max_requests: int = Field(40, ge=1, description="Scrapes at a time; the next one is answered 503.")
 
 
 class LogSettings(_Section):

@@ -56,8 +56,6 @@ def resolve(settings: Settings, environ: Mapping[str, str]) -> tuple[list[Projec
         project = _project(given, settings, environ)
         problems += [(("projects", index, *path), mend) for path, mend in _misfits(given, project, environ)]
         projects.append(project)
-    if settings.web.config_file is not None:
-        problems.append((("web", "config_file"), "TLS and basic auth are not built yet; remove it, or use a proxy"))
     if settings.shard.index >= settings.shard.total:
         problems.append((("shard", "index"), f"must be below shard.total, which is {settings.shard.total}"))
     return projects, problems

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from exporter import __version__
-from exporter.web.metrics import MetricsEndpoint
+from exporter.web.metrics import ScrapeLimit
 
 Reload = Callable[[], Awaitable[str | None]]  # the message of what is wrong with the new file, None when it is in place
 
@@ -25,9 +25,7 @@ PAGE = """<!doctype html>
 """
 
 
-def build(
-    metrics: MetricsEndpoint, telemetry_path: str, is_ready: Callable[[], bool], reload: Reload | None
-) -> Starlette:
+def build(metrics: ScrapeLimit, telemetry_path: str, is_ready: Callable[[], bool], reload: Reload | None) -> Starlette:
     """`reload` None: POST /-/reload is refused."""
 
     async def page(_: Request) -> Response:

@@ -15,6 +15,8 @@ import pytest
 
 from tests.conftest import until
 
+API_KEY = "sk-e2e-secret"
+
 
 class Process:
     """One command of ours, its log as it comes, ended by its ID."""

@@ -13,9 +13,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter.simulator.scenario import Fault, load
 from tests.conftest import SimulatorServer, until
-from tests.e2e.conftest import Process, Start
+from tests.e2e.conftest import API_KEY, Process, Start
 
-KEY = "sk-e2e-secret"
 FAST = "poll_interval: 200ms\npoll_timeout: 5s\n"
 GRACE = 5.0  # s; SIGTERM must end the daemon within it
 
@@ -25,7 +24,9 @@ def listing(server: SimulatorServer, more: str = "") -> str:
 
 
 def test_the_key_alone_exports_every_deployment(steady: SimulatorServer) -> None:
-    daemon = Process(["--web.listen-address=127.0.0.1:0"], {"TOGETHER_API_KEY": KEY, "TOGETHER_BASE_URL": steady.url})
+    daemon = Process(
+        ["--web.listen-address=127.0.0.1:0"], {"TOGETHER_API_KEY": API_KEY, "TOGETHER_BASE_URL": steady.url}
+    )
     try:
         until(lambda: httpx.get(f"{daemon.url()}/-/ready").status_code == 200, "it is ready")
         assert daemon.shows('together_deployment_replicas_ready{deployment="chat-prod",project="default"} 3.0')
@@ -35,7 +36,7 @@ def test_the_key_alone_exports_every_deployment(steady: SimulatorServer) -> None
 
 
 def test_configured_deployments_are_polled_each_by_itself(steady: SimulatorServer, start: Start) -> None:
-    daemon = start(listing(steady, ", deployments: [chat-prod, nope]"), TOGETHER_API_KEY=KEY)
+    daemon = start(listing(steady, ", deployments: [chat-prod, nope]"), TOGETHER_API_KEY=API_KEY)
     missing = 'together_deployment_poll_error{deployment="nope",project="p",reason="not_found"} 1.0'
     until(lambda: daemon.shows(missing), "nope is not found")
     assert daemon.shows('together_deployment_up{deployment="nope",project="p"} 0.0')
@@ -44,7 +45,7 @@ def test_configured_deployments_are_polled_each_by_itself(steady: SimulatorServe
 
 
 def test_an_outage_keeps_the_last_state_and_ends(steady: SimulatorServer, start: Start) -> None:
-    daemon = start(listing(steady), TOGETHER_API_KEY=KEY)
+    daemon = start(listing(steady), TOGETHER_API_KEY=API_KEY)
     up = 'together_deployment_up{deployment="chat-prod",project="p"}'
     until(lambda: daemon.shows(f"{up} 1.0"), "it is up")
     steady.simulator.faults.append(Fault(at=0, lasts=1e9, status=400))
@@ -58,24 +59,26 @@ def test_an_outage_keeps_the_last_state_and_ends(steady: SimulatorServer, start:
 
 
 def test_an_api_that_is_down_at_the_start_is_polled_until_it_is_up(start: Start) -> None:
-    daemon = start(f"{FAST}projects: [{{base_url: 'http://127.0.0.1:9', poll_timeout: 200ms}}]", TOGETHER_API_KEY=KEY)
+    daemon = start(
+        f"{FAST}projects: [{{base_url: 'http://127.0.0.1:9', poll_timeout: 200ms}}]", TOGETHER_API_KEY=API_KEY
+    )
     until(lambda: daemon.shows('together_project_up{project="default"} 0.0'), "it says that it is down")
     assert httpx.get(f"{daemon.url()}/-/ready").status_code == 200
 
 
 def test_a_wrong_key_is_named_and_nowhere_shown(start: Start) -> None:
     with SimulatorServer(load("steady"), api_key="right") as server:
-        daemon = start(listing(server), "--log.level=debug", TOGETHER_API_KEY=KEY)
+        daemon = start(listing(server), "--log.level=debug", TOGETHER_API_KEY=API_KEY)
         failures = 'together_exporter_poll_failures_total{project="p",reason="unauthorized"}'
         until(lambda: f"{failures} 0.0" not in daemon.metrics() and failures in daemon.metrics(), "it is refused")
         assert "reason=unauthorized" in daemon.log
         command = Path(f"/proc/{daemon.popen.pid}/cmdline").read_text()
         assert daemon.stop() == 0
-        assert KEY not in daemon.log + command
+        assert API_KEY not in daemon.log + command
 
 
 def test_both_formats_plain_and_packed(steady: SimulatorServer, start: Start) -> None:
-    url = start(listing(steady), TOGETHER_API_KEY=KEY).url()
+    url = start(listing(steady), TOGETHER_API_KEY=API_KEY).url()
     until(lambda: "together_deployment_up" in httpx.get(f"{url}/metrics").text, "it is polled")
     asked = {"Accept": "application/openmetrics-text; version=1.0.0", "Accept-Encoding": "gzip"}
     with httpx.stream("GET", f"{url}/metrics", headers=asked) as response:
@@ -96,7 +99,7 @@ def test_both_formats_plain_and_packed(steady: SimulatorServer, start: Start) ->
 
 
 def test_what_answers_and_what_does_not(steady: SimulatorServer, start: Start) -> None:
-    url = start(listing(steady), TOGETHER_API_KEY=KEY).url()
+    url = start(listing(steady), TOGETHER_API_KEY=API_KEY).url()
     assert httpx.get(f"{url}/-/healthy").status_code == 200
     assert 'href="/metrics"' in httpx.get(url).text
     assert httpx.get(f"{url}/favicon.ico").status_code == 404
@@ -106,7 +109,7 @@ def test_what_answers_and_what_does_not(steady: SimulatorServer, start: Start) -
 def test_a_bad_reload_changes_nothing_and_a_good_one_does(
     steady: SimulatorServer, start: Start, tmp_path: Path
 ) -> None:
-    daemon = start(listing(steady), "--web.enable-lifecycle", TOGETHER_API_KEY=KEY)
+    daemon = start(listing(steady), "--web.enable-lifecycle", TOGETHER_API_KEY=API_KEY)
     file = tmp_path / "together-exporter.yml"
     until(lambda: "chat-prod" in daemon.metrics(), "it is polled")
     file.write_text("pol_interval: 30s")
@@ -126,7 +129,7 @@ def test_a_project_that_leaves_the_configuration_leaves_no_series(
 ) -> None:
     entry = "{{name: {}, base_url: '{}', max_requests_per_second: 100}}"
     both = ", ".join(entry.format(name, steady.url) for name in ("stays", "goes"))
-    daemon = start(f"{FAST}projects: [{both}]", TOGETHER_API_KEY=KEY)
+    daemon = start(f"{FAST}projects: [{both}]", TOGETHER_API_KEY=API_KEY)
     until(lambda: daemon.shows('together_project_up{project="goes"} 1.0'), "both are polled")
     (tmp_path / "together-exporter.yml").write_text(f"{FAST}projects: [{entry.format('stays', steady.url)}]")
     daemon.popen.send_signal(signal.SIGHUP)
@@ -140,7 +143,7 @@ def test_a_signal_ends_it_in_the_middle_of_a_poll(
     number: signal.Signals, steady: SimulatorServer, start: Start
 ) -> None:
     steady.simulator.faults.append(Fault(at=0, lasts=1e9, delay=3))
-    daemon = start(listing(steady), TOGETHER_API_KEY=KEY)
+    daemon = start(listing(steady), TOGETHER_API_KEY=API_KEY)
     assert httpx.get(f"{daemon.url()}/-/ready").status_code == 503
     daemon.popen.send_signal(number)
     began = time.monotonic()
@@ -171,16 +174,16 @@ def test_an_unusable_start_is_one_line_and_exit_2(arguments: list[str], message:
 
 
 def test_once_writes_the_exposition_and_says_whether_it_worked(steady: SimulatorServer) -> None:
-    done = run("once", TOGETHER_API_KEY=KEY, TOGETHER_BASE_URL=steady.url)
+    done = run("once", TOGETHER_API_KEY=API_KEY, TOGETHER_BASE_URL=steady.url)
     assert done.returncode == 0
     assert 'together_deployment_replicas_ready{deployment="chat-prod",project="default"} 3.0\n' in done.stdout
     assert "process_" not in done.stdout
     steady.simulator.faults.append(Fault(at=0, lasts=1e9, status=400))
-    assert run("once", TOGETHER_API_KEY=KEY, TOGETHER_BASE_URL=steady.url).returncode == 1
+    assert run("once", TOGETHER_API_KEY=API_KEY, TOGETHER_BASE_URL=steady.url).returncode == 1
 
 
 def test_check_names_the_cost_and_with_poll_the_deployments(steady: SimulatorServer) -> None:
-    environment = {"TOGETHER_API_KEY": KEY, "TOGETHER_BASE_URL": steady.url}
+    environment = {"TOGETHER_API_KEY": API_KEY, "TOGETHER_BASE_URL": steady.url}
     done = run("check", **environment)
     assert (done.returncode, "2 requests a minute" in done.stdout) == (0, True)
     assert "chat-prod    Ready   3      3        ok" in run("check", "--poll", **environment).stdout

@@ -6,15 +6,23 @@ from pathlib import Path
 import yaml
 
 from exporter.settings.model import Settings
+from exporter.settings.web_config import WebConfigFile
 from exporter.simulator.scenario import Scenario
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-SCRAPE, SETTINGS, SCENARIO = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL))
+SCRAPE, SETTINGS, WEB, SCENARIO = (
+    yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+)
 
 
 def test_the_configuration_example_is_one() -> None:
     settings = Settings(**SETTINGS)
     assert [project.name for project in settings.projects] == ["research", "production"]
+
+
+def test_the_web_configuration_example_is_one() -> None:
+    web = WebConfigFile.model_validate(WEB)
+    assert (web.tls_server_config is not None, list(web.basic_auth_users)) == (True, ["prometheus"])
 
 
 def test_the_scenario_example_is_one() -> None:

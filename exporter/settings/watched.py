@@ -1,0 +1,64 @@
+"""The web configuration as it is now: a changed file is noticed when it is asked for, not when somebody says so."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+
+import structlog
+
+from exporter.settings.problems import ConfigError
+from exporter.settings.web_config import WebConfig, read
+
+RETRY = 5.0  # s; how often a bad file is read again though it looks the same: one that it names may have come
+
+Stamp = tuple[tuple[int, ...] | None, ...]
+log = structlog.get_logger()
+
+
+class WatchedWebConfig:
+    """`name` None: there is no file, ever. A bad file leaves the one before it in force."""
+
+    def __init__(self, name: str | None, first: WebConfig) -> None:
+        self._name = name
+        self._config = first
+        self._stamp = _stamp(first.files)
+        self._next_try = float("inf")
+        self.problem: str | None = None  # what is wrong with the file as it is now
+
+    def current(self) -> WebConfig:
+        """Costs a stat of each file."""
+        if self._name is None:
+            return self._config
+        stamp = _stamp(self._config.files)
+        if stamp != self._stamp or time.monotonic() >= self._next_try:
+            self._stamp = stamp
+            self._read(self._name)
+        return self._config
+
+    def _read(self, name: str) -> None:
+        try:
+            self._config = read(name)
+        except ConfigError as error:
+            self._next_try = time.monotonic() + RETRY
+            if self.problem != str(error):
+                log.error("web configuration refused", error=str(error), effect="the one before stays")
+            self.problem = str(error)
+            return
+        self._stamp = _stamp(self._config.files)
+        self._next_try = float("inf")
+        self.problem = None
+        log.info("web configuration read again", file=name)
+
+
+def _stamp(files: Iterable[str]) -> Stamp:
+    return tuple(map(_stat, files))
+
+
+def _stat(file: str) -> tuple[int, ...] | None:
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -1,0 +1,181 @@
+"""Who may come in: basic auth with bcrypt, a rate limit, and the headers that every answer carries."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+import ssl
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import bcrypt
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from exporter.web.refusals import Refusals
+
+MAX_PASSWORD = 72  # bytes; bcrypt takes no more into account
+MAX_REMEMBERED = 100  # good passwords; a check costs 50 ms and more, on purpose
+MAX_WAITING = 16  # password checks in line; whoever guesses must not take the processor from the polls
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "deny",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Exchanged whole when its files change. `users`: bcrypt hashes by name; none lets everyone in.
+
+    `allowed_sans`: of client certificates, none takes all that are verified. `rate`: (seconds a request, burst)."""
+
+    tls: ssl.SSLContext | None = None
+    allowed_sans: frozenset[str] = frozenset()
+    users: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    rate: tuple[float, int] | None = None
+
+
+class TooBusy(Exception):
+    """More passwords are waiting to be checked than is good."""
+
+
+class Passwords:
+    """Checks passwords outside the event loop and remembers, as keyed digests, those that were right."""
+
+    def __init__(self) -> None:
+        self._salt = secrets.token_bytes(32)
+        self._good: OrderedDict[bytes, None] = OrderedDict()
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bcrypt")
+        self._waiting = 0
+
+    async def are_right(self, users: Mapping[str, bytes], user: str, password: bytes) -> bool:
+        """Raises TooBusy."""
+        hash_ = users.get(user) or next(iter(users.values()))  # an unknown name must not be told by its shorter wait
+        digest = self._digest(user, password, hash_)
+        if user in users and digest in self._good:  # a digest whose key nobody knows: its time tells nothing
+            return True
+        if self._waiting >= MAX_WAITING:
+            raise TooBusy
+        self._waiting += 1
+        try:
+            right = await asyncio.get_running_loop().run_in_executor(self._worker, _matches, password, hash_)
+        finally:
+            self._waiting -= 1
+        if right and user in users:
+            self._remember(digest)
+            return True
+        return False
+
+    def _digest(self, user: str, password: bytes, hash_: bytes) -> bytes:
+        parts = (user.encode(), password, hash_)
+        told = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+        return hmac.digest(self._salt, told, hashlib.sha256)
+
+    def _remember(self, digest: bytes) -> None:
+        self._good[digest] = None
+        while len(self._good) > MAX_REMEMBERED:
+            self._good.popitem(last=False)
+
+
+def _matches(password: bytes, hash_: bytes) -> bool:
+    try:
+        return bcrypt.checkpw(password[:MAX_PASSWORD], hash_)
+    except ValueError:
+        return False
+
+
+class Doorkeeper:
+    """Around the whole application: the rate limit, the password, and the headers of every answer."""
+
+    def __init__(self, app: ASGIApp, access: Callable[[], Access], refusals: Refusals) -> None:
+        self._app = app
+        self._access = access
+        self._refusals = refusals
+        self._passwords = Passwords()
+        self._bucket = Bucket()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        access = self._access()
+        headers = {**SECURITY_HEADERS, **access.headers}
+        began, client = time.monotonic(), _client(scope)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                given = MutableHeaders(raw=message["headers"])
+                for name, value in headers.items():
+                    given.setdefault(name, value)
+                took = f"{time.monotonic() - began:.3f}s"
+                where = {"method": scope["method"], "path": scope["path"], "client": client}
+                log.debug("request", **where, status=message["status"], took=took)
+            await send(message)
+
+        refusal = await self._refusal(access, scope)
+        await (refusal or self._app)(scope, receive, send_with_headers)
+
+    async def _refusal(self, access: Access, scope: Scope) -> Response | None:
+        client = _client(scope)
+        if access.rate is not None and not self._bucket.takes(*access.rate):
+            self._refusals.count("rate_limit", client)
+            return PlainTextResponse("Too many requests.\n", status_code=429)
+        if not access.users:
+            return None
+        given = credentials(Headers(scope=scope).get("authorization", ""))
+        try:
+            if given and await self._passwords.are_right(access.users, *given):
+                return None
+        except TooBusy:
+            return PlainTextResponse("Too many sign-ins at once.\n", 503, {"Retry-After": "5"})
+        self._refusals.count("unauthorized", client)
+        return PlainTextResponse("Unauthorized\n", 401, {"WWW-Authenticate": 'Basic realm="together-exporter"'})
+
+
+class Bucket:
+    """A token bucket over all requests."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._tokens = float("inf")
+        self._at = clock()
+
+    def takes(self, interval: float, burst: int) -> bool:
+        """Whether one more request is within one in `interval` seconds and bursts of `burst`."""
+        now = self._clock()
+        self._tokens = min(float(burst), self._tokens + (now - self._at) / interval)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+def _client(scope: Scope) -> str:
+    return str((scope.get("client") or ("?",))[0])
+
+
+def credentials(header: str) -> tuple[str, bytes] | None:
+    """(user, password) of an Authorization header; None where it has none."""
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        user, _, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
+        return user.decode(), password
+    except (binascii.Error, ValueError):
+        return None
