@@ -12,7 +12,7 @@ import structlog
 
 from exporter.api.client import Client
 from exporter.api.errors import ApiError
-from exporter.api.models import Reading
+from exporter.api.models import MAX_LABEL, Reading
 from exporter.instrumentation import Instrumentation
 from exporter.store import Change, Instant, Store
 
@@ -99,7 +99,7 @@ class Poller:
         change = self._store.apply(self._project, key, reading.deployment, self._clock())
         if change is not None:
             self._report(change)
-            self._report_refused(key, reading)
+            self._report_reading(key, reading)
 
     async def _poll_list(self) -> None:
         readings = await self._client.deployments()
@@ -110,7 +110,7 @@ class Poller:
         for reading in readings:
             key = next((key for key in (reading.deployment.id, reading.deployment.name) if key in shown), None)
             if key is not None:
-                self._report_refused(key, reading)
+                self._report_reading(key, reading)
         for record in result.gone:
             self._told.pop(record.key, None)
             self._queue_errors.pop(record.key, None)
@@ -118,8 +118,11 @@ class Poller:
         self._drop(
             "deployment_limit", result.dropped, "", "too many deployments", setting="max_deployments_per_project"
         )
+        self._drop("invalid_value", result.nameless, "", "listed without an ID and a name", "id", "name")
         for key in result.aliases:
-            self._drop("duplicate_deployment", 1, key, "configured twice, by name and by ID", deployment=key)
+            self._drop("duplicate_deployment", 1, key, "configured twice, by name and by ID")
+        for key in result.repeated:
+            self._drop("duplicate_deployment", 1, key, "listed more than once; the last one counts")
 
     async def _poll_queues(self, plan: Plan) -> bool:
         """Each queue by itself: one that cannot be read leaves the others alone."""
@@ -164,19 +167,24 @@ class Poller:
             mend = "another deployment has this name already; its series are shown"
             self._drop("duplicate_deployment", 1, record.key, mend, deployment=record.name)
 
-    def _report_refused(self, key: str, reading: Reading) -> None:
-        fields = ",".join(sorted(set(reading.refused)))
-        self._drop("invalid_value", len(reading.refused), key, "values that cannot be read are left out", fields=fields)
+    def _report_reading(self, key: str, reading: Reading) -> None:
+        for reason, fields, message in (
+            ("invalid_value", reading.refused, "values that cannot be read are left out"),
+            ("label_length_limit", reading.cut, f"values longer than {MAX_LABEL} characters are cut"),
+        ):
+            self._drop(reason, len(fields), key, message, *fields)
 
-    def _drop(self, reason: str, count: int, key: str, message: str, **details: str) -> None:
-        """Counts what is left out; logs it the first time."""
+    def _drop(self, reason: str, count: int, key: str, message: str, *fields: str, **details: str) -> None:
+        """Counts what is left out; logs it the first time, and again where another field joins."""
         if not count:
             return
         self._instrumentation.series_dropped.labels(reason).inc(count)
-        told = f"{reason}{details.get('fields', '')}"
-        if told not in self._told[key]:
-            self._told[key].add(told)
-            self._log.warning(message, dropped=count, **{"deployment": key, **details})
+        told = {f"{message} {field}" for field in fields or ("",)}
+        if not told <= self._told[key]:
+            self._told[key] |= told
+            where = {"deployment": key} if key else {}
+            named = {"fields": ",".join(sorted(set(fields)))} if fields else {}
+            self._log.warning(message, dropped=count, **{**where, **named, **details})
 
     def _warn(self, message: str, error: ApiError, plan: Plan, **details: str) -> None:
         self._log.warning(message, **details, reason=error.reason, error=str(error), next_in=f"{plan.interval:g}s")

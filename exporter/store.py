@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -105,12 +106,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ListChange:
-    """What one list changed. `dropped`: deployments over the limit; `aliases`: configured twice, by name and by ID."""
+    """What one list changed. `dropped`: deployments over the limit; `aliases`: configured twice, by name and by ID;
+    `repeated`: listed more than once, the last counts; `nameless`: how many had neither ID nor name."""
 
     changes: tuple[Change, ...] = ()
     gone: tuple[Record, ...] = ()
     dropped: int = 0
     aliases: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
+    nameless: int = 0
 
 
 @dataclass(slots=True)
@@ -163,15 +167,17 @@ class Store:
         home = self._asking(project, key)
         return self._fail(home, key, error, ends_state=isinstance(error, NotFound)) if home else None
 
-    def apply_list(self, project: str, deployments: Iterable[Deployment], now: Instant) -> ListChange:
+    def apply_list(self, project: str, deployments: Sequence[Deployment], now: Instant) -> ListChange:
         """A project's whole list: what is not in it is gone."""
         home = self._projects.get(project)
         if home is None:
             return ListChange()
         home.polled, home.error = True, None
         asked = home.target.keys or ()
-        wanted = [(key, d) for d in deployments if (key := _key(home.target, d)) is not None]
-        found = dict(wanted[: home.target.limits.max_deployments_per_project])
+        named = [d for d in deployments if d.id or d.name]
+        counts = Counter(key for d in named if (key := _key(home.target, d)) is not None)
+        wanted = {key: d for d in named if (key := _key(home.target, d)) is not None}
+        found = dict(list(wanted.items())[: home.target.limits.max_deployments_per_project])
         known = {name for d in found.values() for name in (d.id, d.name)}
         gone = [r for key, r in home.records.items() if key not in found and key not in asked]
         for record in gone:
@@ -184,7 +190,9 @@ class Store:
             if (alias := home.records.get(key)) is not None:
                 self._remove(home, alias)
         self._touch()
-        return ListChange(tuple(changes), tuple(gone), len(wanted) - len(found), aliases)
+        repeated = tuple(key for key in found if counts[key] > 1)
+        nameless = len(deployments) - len(named)
+        return ListChange(tuple(changes), tuple(gone), len(wanted) - len(found), aliases, repeated, nameless)
 
     def fail_list(self, project: str, error: ApiError) -> bool:
         """A project's failed list, which holds for all its deployments. Whether the reason is news."""

@@ -77,6 +77,7 @@ class Client:
         self.project = endpoint.project
         self._endpoint = endpoint
         self._requests = instrumentation.api_requests
+        self._dropped = instrumentation.series_dropped
         self._pace = Pace(endpoint.max_requests_per_second, _loop_time)
         self._slots = asyncio.Semaphore(MAX_CONCURRENCY)
         url = urlsplit(endpoint.base_url)
@@ -146,28 +147,28 @@ class Client:
             async with _translated(), self._http.stream("GET", path, params=query, headers=headers) as response:
                 code = str(response.status_code)
                 if response.is_success:
-                    return await _bounded_body(response)
+                    return await self._body(response)
                 raise self._refusal(response)
         finally:
             self._requests.labels(self._endpoint.project, code).inc()
+
+    async def _body(self, response: httpx.Response) -> bytes:
+        """The inflated body. Raises InvalidResponse beyond MAX_BODY, after at most one chunk more."""
+        if response.headers.get("content-encoding", "").strip().lower() not in ENCODINGS:
+            raise InvalidResponse("the answer has a content-encoding that was not asked for")
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > MAX_BODY:
+                self._dropped.labels("body_size_limit").inc()
+                raise InvalidResponse(f"the answer is larger than {MAX_BODY // 2**20} MiB")
+        return bytes(body)
 
     def _refusal(self, response: httpx.Response) -> ApiError:
         error = _status_error(response)
         if error.retry_after is not None:
             self._pace.pause(error.retry_after, error)
         return error
-
-
-async def _bounded_body(response: httpx.Response) -> bytes:
-    """The inflated body. Raises InvalidResponse beyond MAX_BODY, after at most one chunk more."""
-    if response.headers.get("content-encoding", "").strip().lower() not in ENCODINGS:
-        raise InvalidResponse("the answer has a content-encoding that was not asked for")
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise InvalidResponse(f"the answer is larger than {MAX_BODY // 2**20} MiB")
-    return bytes(body)
 
 
 @contextlib.asynccontextmanager

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import from_json
 
 from exporter.api.errors import InvalidResponse
@@ -25,12 +34,17 @@ ZERO_TIME_YEAR = 1  # Go sends an unset time as 0001-01-01T00:00:00Z
 _UNPRINTABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-def _text(value: object) -> object:
-    """A string fit for a label; None for an empty one, which Prometheus could not tell from absent."""
+def _text(value: object, info: ValidationInfo) -> object:
+    """A string fit for a label; None for an empty one, which Prometheus could not tell from absent.
+
+    Too long a one is cut, and the field's name added to the context."""
     if not isinstance(value, str):
         return value
-    clean = value if value.isascii() and "\0" not in value else _UNPRINTABLE.sub("\ufffd", value)
-    return f"{clean[: MAX_LABEL - 1]}…" if len(clean) > MAX_LABEL else clean or None
+    if len(value) > MAX_LABEL:
+        value = f"{value[: MAX_LABEL - 1]}…"
+        if isinstance(info.context, list):
+            info.context.append(info.field_name or "replica_events")
+    return (value if value.isascii() and "\0" not in value else _UNPRINTABLE.sub("\ufffd", value)) or None
 
 
 def _unix_time(value: object) -> object:
@@ -143,6 +157,9 @@ class Deployment(_Answer):
         return scaling.model or self.name
 
 
+DEPLOYMENT_KEYS = frozenset({"object", *Deployment.model_fields})
+
+
 class Queue(_Answer):
     """`GET /queue/metrics`."""
 
@@ -155,30 +172,37 @@ Answer = TypeVar("Answer", bound=_Answer)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A deployment and what of it could not be read, one path for each value, such as `volumes.*.version`."""
+    """A deployment and what of it could not be read, one path for each value, such as `volumes.*.version`.
+
+    `cut`: the fields of values that were longer than MAX_LABEL."""
 
     deployment: Deployment
     refused: tuple[str, ...] = ()
+    cut: tuple[str, ...] = ()
 
 
 def read_deployment(body: bytes) -> Reading:
-    """One deployment from a response body. Raises InvalidResponse where the body is no JSON object."""
-    return _reading(_object(_json(body)))
+    """One deployment from a response body. Raises InvalidResponse where the body is no JSON object, or one of
+    something else: an error in a 200, say, must not pass for a deployment of which nothing is known any more."""
+    raw = _object(_json(body))
+    if raw.keys().isdisjoint(DEPLOYMENT_KEYS):
+        raise InvalidResponse("the answer has none of a deployment's fields")
+    return _reading(raw)
 
 
 def read_deployments(body: bytes) -> tuple[Reading, ...]:
-    """The deployments of a list's body, in its order; an item that is no object is left out.
+    """The deployments of a list's body, in its order; an item that is no object reads as one of which nothing is known.
 
     Raises InvalidResponse where the body is no object with a `data` list."""
     items = _object(_json(body)).get("data")
     if not isinstance(items, list):
         raise InvalidResponse("the answer has no list `data`")
-    return tuple(_reading(item) for item in items if isinstance(item, dict))
+    return tuple(_reading(item) if isinstance(item, dict) else Reading(Deployment()) for item in items)
 
 
 def read_queue(body: bytes) -> Queue:
     """A queue's counts. Raises InvalidResponse where the body is no JSON object."""
-    return _tolerant(Queue, _object(_json(body)))[0]
+    return _tolerant(Queue, _object(_json(body)), [])[0]
 
 
 def _json(body: bytes) -> object:
@@ -207,18 +231,20 @@ def _object(value: object) -> dict[str, Any]:
 
 
 def _reading(raw: dict[str, Any]) -> Reading:
-    deployment, refused = _tolerant(Deployment, raw)
-    return Reading(deployment, refused)
+    cut: list[str] = []
+    deployment, refused = _tolerant(Deployment, raw, cut)
+    return Reading(deployment, refused, tuple(cut))
 
 
-def _tolerant(model: type[Answer], raw: dict[str, Any]) -> tuple[Answer, tuple[str, ...]]:
-    """The model, and the paths of the values it was read without because they do not fit."""
+def _tolerant(model: type[Answer], raw: dict[str, Any], cut: list[str]) -> tuple[Answer, tuple[str, ...]]:
+    """The model, and the paths of the values it was read without because they do not fit; fills `cut`."""
     try:
-        return model.model_validate(raw), ()
+        return model.model_validate(raw, context=cut), ()
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
     refused = sorted({_known_part(raw, problem["loc"]) for problem in problems}, key=str)
-    return model.model_validate(_without(raw, refused)), tuple(_field(path) for path in refused)
+    cut.clear()
+    return model.model_validate(_without(raw, refused), context=cut), tuple(_field(path) for path in refused)
 
 
 def _field(path: tuple[Any, ...]) -> str:

@@ -60,8 +60,10 @@ def test_a_timestamp_is_seconds_since_1970(text: str, unix: float | None) -> Non
     assert read_deployment(json.dumps({"created_at": text}).encode()).deployment.created_at == unix
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"3", b"null", b"[" * 10_000, b'{"name": "a'])
-def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b"3", b"null", b"[" * 10_000, b'{"name": "a', b"{}", b'{"error": {}}']
+)
+def test_a_body_that_is_no_deployment_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidResponse):
         read_deployment(body)
 
@@ -74,13 +76,22 @@ def test_a_list_without_its_data_is_refused(body: bytes) -> None:
 
 def test_one_odd_item_in_a_list_costs_no_other() -> None:
     body = b'{"data": [{"name": "a\\ud800"}, null, 3, {"name": "b", "ready_replicas": 1' + b"0" * 5000 + b"}]}"
-    assert [r.deployment.name for r in read_deployments(body)] == ["a\ufffd", "b"]
+    assert [r.deployment.name for r in read_deployments(body)] == ["a\ufffd", None, None, "b"]
 
 
 def test_a_label_holds_no_nul_and_has_an_end() -> None:
     reading = read_deployment(json.dumps({"image": "a\0b", "status": "x" * 5000}).encode())
     assert reading.deployment.image == "a\ufffdb"
     assert len(reading.deployment.status or "") == MAX_LABEL
+    assert reading.cut == ("status",)
+
+
+def test_every_cut_value_is_named() -> None:
+    long = "x" * 5000
+    answer = {"name": long, "replica_events": {long: {"image": long, "replica_status": 3}}, "volumes": [{"name": "v"}]}
+    reading = read_deployment(json.dumps(answer).encode())
+    assert sorted(reading.cut) == ["image", "name", "replica_events"]
+    assert reading.refused == ("replica_events.*.replica_status",)
 
 
 def test_no_value_of_a_variable_is_kept_but_the_revision() -> None:
