@@ -37,6 +37,7 @@ def configure(level: str, format_: LogFormat, stream: TextIO | None = None) -> N
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
         )
     )
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # each missed poll; together_exporter_polls_missed_total
     logging.basicConfig(level=max(LEVELS[level], logging.WARNING), handlers=[handler], force=True)
 
 

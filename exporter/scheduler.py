@@ -18,6 +18,8 @@ from exporter.poller import Plan
 CLOCK_CHECK = 5.0  # s; how long a step of the wall clock may go unnoticed
 CLOCK_STEP = 1.0  # s; a wall clock that moves this much against the monotonic one was set, not slewed
 
+SOONEST = 0.5  # of an interval; between a first poll and its second
+
 Run = Callable[[Plan], Awaitable[object]]
 log = structlog.get_logger()
 
@@ -125,12 +127,14 @@ class Scheduler:
 def spread(plans: Sequence[Plan], gaps: Mapping[str, float]) -> list[tuple[Plan, float, float]]:
     """(plan, seconds until its first poll, seconds from there to its second).
 
-    First polls follow each other at their project's gap; second ones are even over the interval, never later."""
+    First polls follow each other at their project's gap; second ones are even over an interval that begins half an
+    interval later, so that none comes right after a first one."""
     seen: dict[str, int] = {}
     result = []
     for index, plan in enumerate(plans):
         position = seen[plan.project] = seen.get(plan.project, -1) + 1
-        phase = plan.interval * (index + 1) / len(plans)
+        share = (index + 1) / len(plans)
+        phase = plan.interval * (share if share >= SOONEST else share + 1)
         result.append((plan, position * gaps.get(plan.project, 0.0), phase))
     return result
 

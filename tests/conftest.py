@@ -7,7 +7,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Self
 
 import httpx
@@ -18,6 +18,8 @@ import uvicorn
 from exporter.simulator.app import Simulator
 from exporter.simulator.fleet import Fleet
 from exporter.simulator.scenario import Scenario, load
+from tests import canaries
+from tests.canaries import leaks
 
 PATIENCE = 30.0  # s; how long a condition may take before it counts as never
 
@@ -46,6 +48,18 @@ def _no_backoff() -> Iterator[None]:
     """Retries happen, without their waits."""
     with stamina.set_testing(True, attempts=3, cap=True):
         yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A secret in anything that the test or what it ran put out fails the test."""
+    report = yield
+    found = leaks([*(text for _, text in report.sections), *canaries.outputs])
+    canaries.outputs.clear()
+    if found and report.passed:
+        report.outcome = "failed"
+        report.longrepr = "a secret was put out:\n" + "\n".join(found[:10])
+    return report
 
 
 def until(condition: Callable[[], bool], what: str) -> None:

@@ -13,9 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.canaries import outputs
 from tests.conftest import until
-
-API_KEY = "sk-e2e-secret"
 
 
 class Process:
@@ -39,21 +38,29 @@ class Process:
         return text in self.log
 
     def url(self) -> str:
-        until(lambda: self.logs("msg=listening"), "the daemon listens")
+        until(lambda: self.logs("msg=listening") or self.popen.poll() is not None, "the daemon listens")
         match = re.search(r"address=127\.0\.0\.1:(\d+)", self.log)
         assert match, self.log
         return f"http://127.0.0.1:{match[1]}"
 
+    def get(self, path: str, **more: object) -> httpx.Response:
+        response = httpx.get(f"{self.url()}{path}", **more)  # type: ignore[arg-type]  # httpx's own
+        outputs.append(f"{response.headers}\n{response.text}")
+        return response
+
     def metrics(self) -> str:
-        return httpx.get(f"{self.url()}/metrics").text
+        return self.get("/metrics").text
 
     def shows(self, line: str) -> bool:
         return line in self.metrics().splitlines()
 
     def stop(self) -> int:
-        self.popen.terminate()
+        if self.popen.poll() is None:
+            outputs.append(Path(f"/proc/{self.popen.pid}/cmdline").read_text())
+            self.popen.terminate()
         code = self.popen.wait(30)
         self._reader.join()
+        outputs.append(self.log)
         return code
 
 
@@ -68,7 +75,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def run(config: str, *arguments: str, **environment: str) -> Process:
         file = tmp_path / "together-exporter.yml"
         file.write_text(config)
-        options = [f"--config.file={file}", "--web.listen-address=127.0.0.1:0", *arguments]
+        options = [f"--config.file={file}", "--web.listen-address=127.0.0.1:0", "--log.level=debug", *arguments]
         started.append(Process(["serve", *options], environment))
         return started[-1]
 

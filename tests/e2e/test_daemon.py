@@ -12,8 +12,9 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter.simulator.scenario import Fault, load
+from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer, until
-from tests.e2e.conftest import API_KEY, Process, Start
+from tests.e2e.conftest import Process, Start
 
 FAST = "poll_interval: 200ms\npoll_timeout: 5s\n"
 GRACE = 5.0  # s; SIGTERM must end the daemon within it

@@ -9,8 +9,9 @@ import httpx
 import pytest
 import trustme
 
+from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer, until
-from tests.e2e.conftest import API_KEY, Process, Start
+from tests.e2e.conftest import Process, Start
 from tests.e2e.test_daemon import listing
 from tests.unit.settings.test_web_config import CERTIFIED, HASH, certify
 

@@ -28,7 +28,7 @@ def test_first_at_once_then_at_the_phase_then_at_the_interval() -> None:
 
 def test_second_polls_are_even_over_the_interval() -> None:
     plans = [Plan("p", "each", 30.0, key) for key in "abc"]
-    assert [(first, phase) for _, first, phase in spread(plans, {"p": 0.2})] == [(0, 10), (0.2, 20), (0.4, 30)]
+    assert [(first, phase) for _, first, phase in spread(plans, {"p": 0.2})] == [(0, 40), (0.2, 20), (0.4, 30)]
 
 
 def test_a_slow_poll_never_overlaps_itself_and_what_it_cost_is_counted() -> None:
