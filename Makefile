@@ -1,11 +1,12 @@
 # `make demo` and `make test` need Python 3.11 or newer with pip, and a package index; everything lands in .venv.
 PYTHON ?= python3
+SECONDS ?= 60
 BIN := .venv/bin
 STAMP := .venv/.installed
 LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-config --upgrade --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: demo test check lock golden docs wheel clean
+.PHONY: demo test check lock golden docs fuzz wheel clean
 
 demo: $(STAMP)  ## simulator and exporter together; Ctrl-C ends it
 	$(BIN)/together-exporter demo $(ARGS)
@@ -30,12 +31,19 @@ lock: $(STAMP)  ## choose versions anew, hashed, for every supported platform
 	$(PYTHON) -m pip --python $(BIN)/python install -q uv
 	$(BIN)/uv pip compile pyproject.toml $(LOCK) -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --group dev --constraint requirements.lock $(LOCK) -o requirements-dev.lock
+	$(BIN)/uv pip compile --group fuzz $(LOCK) -o requirements-fuzz.lock
+
+fuzz: $(STAMP)  ## coverage-guided, for SECONDS; what it finds lies in .fuzz (Linux, CPython <= 3.13)
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements-fuzz.lock
+	mkdir -p .fuzz/new
+	$(BIN)/python -m tests.fuzz.fuzz_exposition -max_total_time=$(SECONDS) -max_len=4096 -timeout=20 \
+		-artifact_prefix=.fuzz/ .fuzz/new tests/fuzz/corpus
 
 wheel: $(STAMP)  ## dist/*.whl and dist/*.tar.gz
 	$(BIN)/hatchling build
 
 clean:
-	rm -rf .venv dist
+	rm -rf .venv dist .fuzz
 
 # pip is driven from outside: some distributions ship Python without the module that puts pip into an environment.
 $(STAMP): requirements-dev.lock pyproject.toml

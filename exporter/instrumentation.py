@@ -27,6 +27,7 @@ DROPS = (
     "duplicate_deployment",
     "invalid_value",
     "label_length_limit",
+    "entry_limit",
     "body_size_limit",
 )
 REFUSALS = ("connection_limit", "scrape_limit", "header_limit", "slow_client", "tls", "unauthorized", "rate_limit")
@@ -82,7 +83,8 @@ class Instrumentation:
             "What polls brought and /metrics leaves out: replicas beyond max_replicas_per_deployment "
             "(replica_limit), deployments beyond max_deployments_per_project (deployment_limit) or under a name "
             "that another one has (duplicate_deployment), fields whose value cannot be read (invalid_value), the end "
-            "of values too long for a label (label_length_limit), answers too large to be read (body_size_limit). "
+            "of values too long for a label (label_length_limit), volumes or variables beyond 1,000 (entry_limit), "
+            "answers too large to be read (body_size_limit). "
             "Counted at each poll.",
             ["reason"],
             registry=self.registry,

@@ -12,7 +12,7 @@ import structlog
 
 from exporter.api.client import Client
 from exporter.api.errors import ApiError
-from exporter.api.models import MAX_LABEL, Reading
+from exporter.api.models import MAX_ENTRIES, MAX_LABEL, Reading
 from exporter.instrumentation import Instrumentation
 from exporter.store import Change, Instant, Store
 
@@ -170,7 +170,8 @@ class Poller:
     def _report_reading(self, key: str, reading: Reading) -> None:
         for reason, fields, message in (
             ("invalid_value", reading.refused, "values that cannot be read are left out"),
-            ("label_length_limit", reading.cut, f"values longer than {MAX_LABEL} characters are cut"),
+            ("label_length_limit", reading.losses.cut, f"values longer than {MAX_LABEL} characters are cut"),
+            ("entry_limit", reading.losses.over, f"entries beyond {MAX_ENTRIES} are left out"),
         ):
             self._drop(reason, len(fields), key, message, *fields)
 

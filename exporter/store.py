@@ -10,6 +10,9 @@ from typing import NamedTuple
 from exporter.api.errors import ApiError, NotFound
 from exporter.api.models import Deployment, Queue, Replica
 
+OTHER = "other"  # what an unlimited set of label values ends in
+MAX_TRANSITIONS = 100  # of one deployment that are told apart; the known statuses make 20
+
 
 class Instant(NamedTuple):
     """One moment on two clocks, in seconds: ages come from `monotonic`, which never steps; `unix` is for show."""
@@ -318,6 +321,8 @@ def _transition(old: Deployment | None, new: Deployment) -> Transition | None:
 def _counted(counts: Mapping[Transition, int], transition: Transition | None) -> Mapping[Transition, int]:
     if transition is None:
         return counts
+    if transition not in counts and len(counts) >= MAX_TRANSITIONS:
+        transition = Transition(OTHER, OTHER)
     return {**counts, transition: counts.get(transition, 0) + 1}
 
 

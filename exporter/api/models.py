@@ -6,7 +6,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -28,22 +28,40 @@ REVISION_VARIABLE = "TOGETHER_DEPLOYMENT_REVISION_ID"  # holds the deployment's 
 READY_STATUS = "Running"  # with replica_ready_since set; "Running" alone is not ready yet
 QUEUE_METRIC = "QueueBacklogPerWorker"  # the autoscaling metric that reads a queue
 MAX_LABEL = 1024  # characters; what a label value may hold before it is cut
+MAX_ENTRIES = 1000  # volumes, or environment variables, of one deployment
 MAX_COUNT = 2**53  # above it a float is no longer exact
 ZERO_TIME_YEAR = 1  # Go sends an unset time as 0001-01-01T00:00:00Z
 # A NUL ends the input for Prometheus' text parser; a lone surrogate has no UTF-8 form.
 _UNPRINTABLE = re.compile("[\x00\ud800-\udfff]")
 
 
+@dataclass(slots=True)
+class Losses:
+    """What reading an answer leaves out, as field names: `cut` values too long for a label, `over` the list entries
+    beyond MAX_ENTRIES."""
+
+    cut: list[str] = field(default_factory=list)
+    over: list[str] = field(default_factory=list)
+
+
+def _first_entries(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, list) and len(value) > MAX_ENTRIES:
+        if isinstance(info.context, Losses):
+            info.context.over += [info.field_name or ""] * (len(value) - MAX_ENTRIES)
+        return value[:MAX_ENTRIES]
+    return value
+
+
 def _text(value: object, info: ValidationInfo) -> object:
     """A string fit for a label; None for an empty one, which Prometheus could not tell from absent.
 
-    Too long a one is cut, and the field's name added to the context."""
+    Too long a one is cut, and the field's name noted."""
     if not isinstance(value, str):
         return value
     if len(value) > MAX_LABEL:
         value = f"{value[: MAX_LABEL - 1]}…"
-        if isinstance(info.context, list):
-            info.context.append(info.field_name or "replica_events")
+        if isinstance(info.context, Losses):
+            info.context.cut.append(info.field_name or "replica_events")
     return (value if value.isascii() and "\0" not in value else _UNPRINTABLE.sub("\ufffd", value)) or None
 
 
@@ -63,6 +81,8 @@ Text = Annotated[str | None, BeforeValidator(_text)]
 Count = Annotated[float, Strict(), Field(ge=0, le=MAX_COUNT)]
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Timestamp = Annotated[float | None, BeforeValidator(_unix_time)]
+Entry = TypeVar("Entry")
+Entries = Annotated[tuple[Entry, ...] | None, BeforeValidator(_first_entries)]
 
 
 class _Answer(BaseModel):
@@ -126,7 +146,7 @@ class Deployment(_Answer):
     cpu: Annotated[Number, Field(ge=0)] | None = None
     created_at: Timestamp = None
     desired_replicas: Count | None = None
-    environment_variables: tuple[EnvironmentVariable, ...] | None = None
+    environment_variables: Entries[EnvironmentVariable] = None
     gpu_count: Count | None = None
     gpu_type: Text = None
     id: Text = None
@@ -140,7 +160,7 @@ class Deployment(_Answer):
     status: Text = None
     storage: Annotated[Number, Field(ge=0)] | None = None
     updated_at: Timestamp = None
-    volumes: tuple[Volume, ...] | None = None
+    volumes: Entries[Volume] = None
 
     @property
     def revision(self) -> str | None:
@@ -174,11 +194,11 @@ Answer = TypeVar("Answer", bound=_Answer)
 class Reading:
     """A deployment and what of it could not be read, one path for each value, such as `volumes.*.version`.
 
-    `cut`: the fields of values that were longer than MAX_LABEL."""
+    `losses`: what of it was too long."""
 
     deployment: Deployment
     refused: tuple[str, ...] = ()
-    cut: tuple[str, ...] = ()
+    losses: Losses = field(default_factory=Losses)
 
 
 def read_deployment(body: bytes) -> Reading:
@@ -202,7 +222,7 @@ def read_deployments(body: bytes) -> tuple[Reading, ...]:
 
 def read_queue(body: bytes) -> Queue:
     """A queue's counts. Raises InvalidResponse where the body is no JSON object."""
-    return _tolerant(Queue, _object(_json(body)), [])[0]
+    return _tolerant(Queue, _object(_json(body)), Losses())[0]
 
 
 def _json(body: bytes) -> object:
@@ -231,20 +251,27 @@ def _object(value: object) -> dict[str, Any]:
 
 
 def _reading(raw: dict[str, Any]) -> Reading:
-    cut: list[str] = []
-    deployment, refused = _tolerant(Deployment, raw, cut)
-    return Reading(deployment, refused, tuple(cut))
+    losses = Losses()
+    deployment, refused = _tolerant(Deployment, raw, losses)
+    return Reading(deployment, refused, losses)
 
 
-def _tolerant(model: type[Answer], raw: dict[str, Any], cut: list[str]) -> tuple[Answer, tuple[str, ...]]:
-    """The model, and the paths of the values it was read without because they do not fit; fills `cut`."""
-    try:
-        return model.model_validate(raw, context=cut), ()
-    except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=False, include_input=False)
-    refused = sorted({_known_part(raw, problem["loc"]) for problem in problems}, key=str)
-    cut.clear()
-    return model.model_validate(_without(raw, refused), context=cut), tuple(_field(path) for path in refused)
+def _tolerant(model: type[Answer], raw: dict[str, Any], losses: Losses) -> tuple[Answer, tuple[str, ...]]:
+    """The model, and the paths of the values it was read without because they do not fit; fills `losses`.
+
+    Where it still does not fit without them, the fields that they are in go whole."""
+    refused: list[tuple[Any, ...]] = []
+    rest = raw
+    for depth in (None, 1, 1):
+        try:
+            return model.model_validate(rest, context=losses), tuple(_field(path) for path in refused)
+        except ValidationError as error:
+            problems = error.errors(include_url=False, include_context=False, include_input=False)
+        wrong = sorted({_known_part(rest, problem["loc"])[:depth] for problem in problems}, key=str)
+        refused += wrong
+        rest = _without(rest, wrong)
+        losses.cut, losses.over = [], []
+    raise InvalidResponse("the answer fits in no way")
 
 
 def _field(path: tuple[Any, ...]) -> str:
@@ -257,9 +284,10 @@ def _field(path: tuple[Any, ...]) -> str:
 def _known_part(raw: Any, path: tuple[Any, ...]) -> tuple[Any, ...]:
     """As much of pydantic's path as exists in the answer; for a dict's key it appends a word of its own."""
     for depth, step in enumerate(path):
-        if not isinstance(raw, dict | list) or (isinstance(raw, dict) and step not in raw):
+        try:
+            raw = raw[step]
+        except (KeyError, IndexError, TypeError):
             return path[:depth]
-        raw = raw[step]
     return path
 
 

@@ -9,13 +9,14 @@ from typing import Any
 
 from exporter.api.models import Deployment, Replica
 from exporter.metrics.family import Family, Group, Sample, current, each, info, labelled, state, value
-from exporter.store import ProjectRecord, Record, Transition
+from exporter.store import OTHER, ProjectRecord, Record, Transition
 
 STATUSES = ("Updating", "Scaling", "Ready", "Failed", "ScaledToZero")
 REPLICA_STATUSES = ("Running", "Waiting", "Terminated")
 PRELOAD_STATUSES = ("InProgress", "Completed", "Failed")
 KNOWN_TRANSITIONS = {Transition(*pair): 0 for pair in permutations(STATUSES, 2)}
 NO_GPU = "none"
+MAX_STATUSES = 50  # of a deployment's replicas that get series of their own; the API knows three
 GIB = 2**30  # bytes
 
 
@@ -24,10 +25,14 @@ def gpu_type(d: Deployment) -> str:
 
 
 def replicas_by_status(d: Deployment) -> Iterator[Sample]:
-    """Every known status, and each unknown one that occurs; nothing where the API sends no replica_events."""
+    """Every known status, and each unknown one that occurs, the rarest together as OTHER where there are too many;
+    nothing where the API sends no replica_events."""
     if d.replica_events is None:
         return
     counts = Counter(r.replica_status for r in d.replica_events.values() if r.replica_status is not None)
+    if len(counts) > MAX_STATUSES:
+        kept = Counter(dict(counts.most_common(MAX_STATUSES)))
+        counts = kept + Counter({OTHER: counts.total() - kept.total()})
     for status in dict.fromkeys((*REPLICA_STATUSES, *sorted(counts))):
         yield (status,), float(counts[status])
 

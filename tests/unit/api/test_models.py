@@ -83,14 +83,14 @@ def test_a_label_holds_no_nul_and_has_an_end() -> None:
     reading = read_deployment(json.dumps({"image": "a\0b", "status": "x" * 5000}).encode())
     assert reading.deployment.image == "a\ufffdb"
     assert len(reading.deployment.status or "") == MAX_LABEL
-    assert reading.cut == ("status",)
+    assert reading.losses.cut == ["status"]
 
 
 def test_every_cut_value_is_named() -> None:
     long = "x" * 5000
     answer = {"name": long, "replica_events": {long: {"image": long, "replica_status": 3}}, "volumes": [{"name": "v"}]}
     reading = read_deployment(json.dumps(answer).encode())
-    assert sorted(reading.cut) == ["image", "name", "replica_events"]
+    assert sorted(reading.losses.cut) == ["image", "name", "replica_events"]
     assert reading.refused == ("replica_events.*.replica_status",)
 
 
@@ -106,3 +106,17 @@ def test_what_is_refused_inside_a_replica_is_named_without_its_name() -> None:
     reading = read_deployment(body)
     assert reading.refused == ("replica_events.*.replica_status", "replica_events.*")
     assert list(reading.deployment.replica_events or {}) == ["r1"]
+
+
+def test_lists_have_an_end() -> None:
+    answer = {"volumes": [{"name": "v"}] * 1003, "environment_variables": [{"name": "E"}] * 5}
+    reading = read_deployment(json.dumps(answer).encode())
+    assert len(reading.deployment.volumes or ()) == 1000
+    assert reading.losses.over == ["volumes"] * 3
+
+
+@pytest.mark.parametrize("event", [[], {}, {"[key]": 1}, None, 3, "text"])
+def test_a_replica_without_a_name_is_refused(event: object) -> None:
+    reading = read_deployment(json.dumps({"id": "d", "replica_events": {"": event, "r": {}}}).encode())
+    assert reading.deployment.id == "d"
+    assert set(reading.refused) & {"replica_events.*", "replica_events"}
