@@ -112,6 +112,8 @@ def _misfits(given: ProjectSettings, project: Project, environ: Mapping[str, str
     url = _split(project.base_url)
     if url is None:
         yield ("base_url",), "is not a URL; write one such as https://api.together.ai/v1"
+    elif "@" in urlsplit(project.base_url).netloc:
+        yield ("base_url",), "holds a user or a password, which logs would show; remove it"
     if project.fetch == "each" and not given.deployments:
         yield ("fetch",), "each needs `deployments`; list them, or write fetch: list to discover them"
     if given.deployments is not None and not given.deployments:

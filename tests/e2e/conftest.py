@@ -64,6 +64,14 @@ class Process:
         return code
 
 
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command that ends by itself."""
+    command = [sys.executable, "-m", "exporter", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    outputs.extend((done.stdout, done.stderr))
+    return done
+
+
 Start = Callable[..., Process]
 
 

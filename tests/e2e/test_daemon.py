@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import gzip
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from exporter.simulator.scenario import Fault, load
 from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer, until
-from tests.e2e.conftest import Process, Start
+from tests.e2e.conftest import Process, Start, run
 
 FAST = "poll_interval: 200ms\npoll_timeout: 5s\n"
 GRACE = 5.0  # s; SIGTERM must end the daemon within it
@@ -152,11 +150,6 @@ def test_a_signal_ends_it_in_the_middle_of_a_poll(
     assert time.monotonic() - began < GRACE
     assert daemon.stop() == 0
     assert "Traceback" not in daemon.log
-
-
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "exporter", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.mark.parametrize(
