@@ -1,12 +1,13 @@
 # `make demo` and `make test` need Python 3.11 or newer with pip, and a package index; everything lands in .venv.
 PYTHON ?= python3
 SECONDS ?= 60
+MINUTES ?= 10
 BIN := .venv/bin
 STAMP := .venv/.installed
 LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-config --upgrade --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: demo test check lock golden docs fuzz wheel clean
+.PHONY: demo test check lock golden docs fuzz soak wheel clean
 
 demo: $(STAMP)  ## simulator and exporter together; Ctrl-C ends it
 	$(BIN)/together-exporter demo $(ARGS)
@@ -38,6 +39,9 @@ fuzz: $(STAMP)  ## coverage-guided, for SECONDS; what it finds lies in .fuzz (Li
 	mkdir -p .fuzz/new
 	$(BIN)/python -m tests.fuzz.fuzz_exposition -max_total_time=$(SECONDS) -max_len=4096 -timeout=20 \
 		-artifact_prefix=.fuzz/ .fuzz/new tests/fuzz/corpus
+
+soak: $(STAMP)  ## a fleet with faults, scrapes and reloads for MINUTES; fails where something leaks, fails or is missed
+	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
 
 wheel: $(STAMP)  ## dist/*.whl and dist/*.tar.gz
 	$(BIN)/hatchling build

@@ -1,0 +1,235 @@
+"""Hours in minutes: a fleet with churn and faults, scrapes, reloads; does anything leak, fail or get slower?"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import http.client
+import os
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+CLIENTS, SCRAPES_PER_SECOND = 4, 20.0
+RELOAD_EVERY = 10.0  # s
+SAMPLE_EVERY = 2.0  # s
+WARM_UP = 0.2  # of the time; caches fill and the allocator finds its size
+MOST_GROWTH = 0.05
+KEY = "soak"
+MISSED = "together_exporter_polls_missed_total"
+PROJECT = "  - {{name: {name}, base_url: 'http://{api}', max_requests_per_second: 50{more}}}\n"
+NAMED = ", deployments: [chat-000, embed-001, diffuse-004], fetch: each, queue: true"
+
+
+@dataclass
+class Tally:
+    """What the clients and the watcher saw; `latencies` are seconds by path."""
+
+    latencies: dict[str, list[float]] = field(default_factory=lambda: {"/metrics": [], "/-/healthy": []})
+    failures: list[str] = field(default_factory=list)
+    memory: list[int] = field(default_factory=list)  # bytes resident
+    files: list[int] = field(default_factory=list)
+    reloads: int = 0
+    parsed: int = 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    seconds = 60 * parser.parse_args().minutes
+    with tempfile.TemporaryDirectory() as folder:
+        api, web = _free_address(), _free_address()
+        config = Path(folder) / "exporter.yml"
+        variants = _variants(api)
+        _put(config, variants[0])
+        scenario = Path(__file__).parent / "soak.yml"
+        simulate = ["simulate", f"--listen-address={api}", f"--scenario={scenario}", "--speed=10"]
+        serve = ["serve", f"--config.file={config}", f"--web.listen-address={web}"]
+        with _running(simulate, folder), _running(serve, folder) as daemon:
+            _wait_for(web)
+            tally = _soak(web, daemon, config, variants, seconds)
+            page = _get(http.client.HTTPConnection(web, timeout=30), "/metrics").decode()
+            log = (Path(folder) / "serve.log").read_text(encoding="utf-8")
+    return _report(tally, page, log, seconds)
+
+
+def _variants(api: str) -> list[str]:
+    """Configurations that reloads go through: one project more, one setting other, one that is refused."""
+    base = "poll_interval: 2s\npoll_timeout: 1s\nprojects:\n"
+    one = PROJECT.format(name="all", api=api, more="")
+    two = PROJECT.format(name="named", api=api, more=NAMED)
+    return [base + one + two, base + one, base + one + two, base + one + two + "replica_metric: false\n"]
+
+
+def _soak(web: str, daemon: subprocess.Popen[bytes], config: Path, variants: list[str], seconds: float) -> Tally:
+    tally, stop = Tally(), threading.Event()
+    threads = [threading.Thread(target=_scrape, args=(web, tally, stop, n)) for n in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    end, next_reload, variant = time.monotonic() + seconds, time.monotonic() + RELOAD_EVERY, cycle(variants)
+    while (now := time.monotonic()) < end and daemon.poll() is None:
+        tally.memory.append(_resident(daemon.pid))
+        tally.files.append(len(os.listdir(f"/proc/{daemon.pid}/fd")))
+        if now >= next_reload:
+            _put(config, next(variant))
+            daemon.send_signal(signal.SIGHUP)
+            tally.reloads += 1
+            next_reload += RELOAD_EVERY
+        stop.wait(SAMPLE_EVERY)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    if daemon.poll() is not None:
+        tally.failures.append(f"the exporter ended with {daemon.returncode}")
+    return tally
+
+
+def _scrape(web: str, tally: Tally, stop: threading.Event, number: int) -> None:
+    """One client at its share of the rate; the first two keep their connection, the others make a new one each time."""
+    gap, turn = CLIENTS / SCRAPES_PER_SECOND, 0
+    connection = http.client.HTTPConnection(web, timeout=10)
+    while not stop.wait(gap):
+        turn += 1
+        for path in ("/metrics", "/-/healthy"):
+            began = time.perf_counter()
+            try:
+                body = _get(connection, path)
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                tally.failures.append(f"{path}: {error!r}")
+                connection.close()
+                continue
+            tally.latencies[path].append(time.perf_counter() - began)
+            if path == "/metrics" and turn % 50 == number:
+                _parse(body, tally)
+        if number >= CLIENTS / 2:
+            connection.close()
+
+
+def _get(connection: http.client.HTTPConnection, path: str) -> bytes:
+    """The inflated body. Raises ValueError where the answer is none."""
+    connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
+    response = connection.getresponse()
+    body = response.read()
+    if response.status != http.client.OK:
+        raise ValueError(f"status {response.status}")
+    return gzip.decompress(body) if response.headers.get("Content-Encoding") == "gzip" else body
+
+
+def _parse(body: bytes, tally: Tally) -> None:
+    try:
+        series = [
+            (s.name, *sorted(s.labels.items()))
+            for f in text_string_to_metric_families(body.decode())
+            for s in f.samples
+        ]
+    except ValueError as error:
+        tally.failures.append(f"unreadable: {error}")
+        return
+    if len(series) != len(set(series)):
+        tally.failures.append("the same series twice")
+    tally.parsed += 1
+
+
+def _report(tally: Tally, page: str, log: str, seconds: float) -> int:
+    """The table, and 1 where a promise is broken."""
+    memory = _start_and_end(tally.memory, statistics.median)
+    files = _start_and_end(tally.files, min)  # connections come and go; a leak lifts the fewest
+    missed = float(re.search(rf"^{MISSED} (\S+)$", page, re.MULTILINE)[1])  # type: ignore[index]  # always there
+    polls = sum(map(float, re.findall(r"^together_exporter_polls_total\{.*\} (\S+)$", page, re.MULTILINE)))
+    failed = sum(map(float, re.findall(r"^together_exporter_poll_failures_total\{.*\} (\S+)$", page, re.MULTILINE)))
+    scrapes, health = (sorted(values) for values in tally.latencies.values())
+    rows = [
+        ("duration", f"{seconds / 60:g} min", ""),
+        ("scrapes", f"{len(scrapes)} ({len(scrapes) / seconds:.1f} a second), {tally.parsed} of them parsed whole", ""),
+        ("scrapes that failed", str(len(tally.failures)), "0"),
+        ("size of the page", f"{len(page) / 1000:.0f} kB", ""),
+        ("scrape, median and p99", f"{_ms(scrapes, 0.5)} and {_ms(scrapes, 0.99)}", ""),
+        ("`/-/healthy` beside it, median and p99", f"{_ms(health, 0.5)} and {_ms(health, 0.99)}", ""),
+        ("polls, failed by the API's faults", f"{polls:.0f}, {failed:.0f} (running projects only)", ""),
+        ("polls missed", f"{missed:.0f}", "0"),
+        ("reloads, refused ones among them", f"{tally.reloads}, {log.count('reload refused')}", ""),
+        ("resident memory, median at start and end", _change(memory, 2**20, "MiB "), f"+{MOST_GROWTH:.0%} at most"),
+        ("open files, fewest at start and end", _change(files, 1, ""), f"+{MOST_GROWTH:.0%} at most"),
+        ("tracebacks in the log", str(log.count("Traceback")), "0"),
+    ]
+    print("| what | seen | limit |\n|---|---|---|")
+    for row in rows:
+        print("| {} | {} | {} |".format(*row))
+    for failure in tally.failures[:10]:
+        print(failure, file=sys.stderr)
+    grew = any(end > start * (1 + MOST_GROWTH) for start, end in (memory, files))
+    return int(bool(tally.failures) or missed > 0 or grew or "Traceback" in log)
+
+
+def _start_and_end(samples: list[int], measure: Callable[[list[int]], float]) -> tuple[float, float]:
+    """The measure of the first and of the last fifth of what follows the warm-up."""
+    steady = samples[int(len(samples) * WARM_UP) :]
+    part = max(len(steady) // 5, 1)
+    return measure(steady[:part]), measure(steady[-part:])
+
+
+def _change(ends: tuple[float, float], unit: float, name: str) -> str:
+    start, end = ends
+    return f"{start / unit:.1f} and {end / unit:.1f} {name}({end / start - 1:+.1%})"
+
+
+def _ms(ordered: list[float], share: float) -> str:
+    return f"{1000 * ordered[min(int(len(ordered) * share), len(ordered) - 1)]:.1f} ms" if ordered else "-"
+
+
+def _resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _put(config: Path, text: str) -> None:
+    new = config.with_suffix(".new")
+    new.write_text(text, encoding="utf-8")
+    new.rename(config)
+
+
+def _free_address() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return f"127.0.0.1:{sock.getsockname()[1]}"
+
+
+def _wait_for(address: str, patience: float = 30.0) -> None:
+    end = time.monotonic() + patience
+    while True:
+        try:
+            _get(http.client.HTTPConnection(address, timeout=5), "/-/ready")
+        except (OSError, ValueError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+@contextmanager
+def _running(words: list[str], folder: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A command of ours with its log in the folder; ended by its ID."""
+    command = [sys.executable, "-m", "exporter", *words]
+    with (Path(folder) / f"{words[0]}.log").open("wb") as log:
+        process = subprocess.Popen(command, stderr=log, env={**os.environ, "TOGETHER_API_KEY": KEY})
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
