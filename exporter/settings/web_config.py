@@ -7,6 +7,7 @@ import re
 import ssl
 import tempfile
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -227,16 +228,24 @@ def _context(tls: TlsServerConfig, given: ConfigFile, folder: Path) -> ssl.SSLCo
 
 
 def _load_certificate(context: ssl.SSLContext, tls: TlsServerConfig, given: ConfigFile, folder: Path) -> None:
-    with tempfile.TemporaryDirectory() as private:  # only its owner may look in; OpenSSL reads no other form
-        cert = _existing(given, "cert_file", folder, tls.cert_file) or _written(private, "cert", tls.cert or "")
-        key_text = tls.key.get_secret_value() if tls.key else ""
-        key = _existing(given, "key_file", folder, tls.key_file) or _written(private, "key", key_text)
-        try:
+    cert = _existing(given, "cert_file", folder, tls.cert_file)
+    key = _existing(given, "key_file", folder, tls.key_file)
+    what = f"{cert} and {key}" if cert and key else "cert and key"
+    try:
+        with _private_folder(needed=not (cert and key)) as private:
+            cert = cert or _written(private, "cert", tls.cert or "")
+            key = key or _written(private, "key", tls.key.get_secret_value() if tls.key else "")
             context.load_cert_chain(cert, key, password=lambda: "")  # an encrypted key must not ask the terminal
-        except (ssl.SSLError, ValueError, OSError):
-            what = f"{cert} and {key}" if tls.cert_file and tls.key_file else "cert and key"
-            text = f"{what} are no certificate with its unencrypted private key, both PEM"
-            raise ConfigError([_problem(given, ("tls_server_config",), text)]) from None
+    except (ssl.SSLError, ValueError):
+        text = f"{what} are no certificate with its unencrypted private key, both PEM"
+        raise ConfigError([_problem(given, ("tls_server_config",), text)]) from None
+    except OSError as error:
+        raise ConfigError([_problem(given, ("tls_server_config",), f"{what}: {error.strerror}")]) from None
+
+
+def _private_folder(*, needed: bool) -> AbstractContextManager[str]:
+    """For what stands in the configuration itself: OpenSSL reads files alone. Only its owner may look in."""
+    return tempfile.TemporaryDirectory() if needed else nullcontext("")
 
 
 def _load_client_authority(context: ssl.SSLContext, tls: TlsServerConfig, given: ConfigFile, folder: Path) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable
 
 import structlog
 
 from exporter.web.connection import REQUEST_TIMEOUT, Connection, Gate
+from exporter.web.refusals import QUIET
 
 BACKLOG = 2048  # connections the kernel holds until they are accepted
+STARVED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 BREATH = 1.0  # s; until the next try where the kernel has no file descriptor for another connection
 
 log = structlog.get_logger()
@@ -24,6 +27,7 @@ class Acceptor:
         self._connection = connection
         self._loop = asyncio.get_running_loop()
         self._starting: set[asyncio.Task[None]] = set()
+        self._starved = float("-inf")  # when that was last told
         sock.setblocking(False)
         self._accepting = self._loop.create_task(self._accept(sock))
 
@@ -36,25 +40,32 @@ class Acceptor:
         await asyncio.gather(self._accepting, *self._starting, return_exceptions=True)
 
     async def _accept(self, sock: socket.socket) -> None:
-        starved = False
         while True:
             try:
-                accepted, peer = await self._loop.sock_accept(sock)
+                self._welcome(*await self._loop.sock_accept(sock))
             except OSError as error:
-                if not starved:
-                    log.error("cannot accept connections", error=error.strerror, mend="raise the open files limit")
-                starved = True
-                if not self._gate.make_room():
-                    await asyncio.sleep(BREATH)
-                continue
-            starved = False
-            connection = self._connection(str(peer[0]))
-            if not self._gate.admit(connection):
-                accepted.close()
-                continue
-            connection.start = self._loop.create_task(self._start(accepted, connection))
-            self._starting.add(connection.start)
-            connection.start.add_done_callback(self._starting.discard)
+                await self._recover(error)
+            except Exception:
+                log.exception("accepting a connection broke: please report this")
+
+    async def _recover(self, error: OSError) -> None:
+        """Out of file descriptors idle connections make room; a client that has left already is no matter."""
+        if error.errno not in STARVED:
+            return
+        now = self._loop.time()
+        if now - self._starved > QUIET:
+            self._starved = now
+            log.error("cannot accept connections", error=error.strerror, mend="raise the limit of open files")
+        await asyncio.sleep(0.0 if self._gate.make_room() else BREATH)
+
+    def _welcome(self, accepted: socket.socket, peer: tuple[object, ...]) -> None:
+        connection = self._connection(str(peer[0]))
+        if not self._gate.admit(connection):
+            accepted.close()
+            return
+        connection.start = self._loop.create_task(self._start(accepted, connection))
+        self._starting.add(connection.start)
+        connection.start.add_done_callback(self._starting.discard)
 
     async def _start(self, accepted: socket.socket, connection: Connection) -> None:
         """Ends when the connection is ready for requests, or refused."""

@@ -10,10 +10,15 @@ from typing import Any
 
 import httpx
 import pytest
+import trustme
 
 from exporter.simulator.scenario import load
+from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer, until
 from tests.e2e.conftest import Start
+from tests.e2e.faulty_api import FaultyApi, listed
+from tests.hostile import hostile
+from tests.unit.settings.test_web_config import HASH, MUTUAL, certify
 
 pytestmark = pytest.mark.needs("prometheus")
 
@@ -24,12 +29,13 @@ def free_port() -> int:
 
 
 class Prometheus:
-    def __init__(self, target: str, home: Path) -> None:
+    def __init__(self, target: str, home: Path, more: str = "") -> None:
+        """`more`: of the scrape configuration, each with a comma before it."""
         self.url = f"http://127.0.0.1:{free_port()}"
         config = home / "prometheus.yml"
         config.write_text(
             "global: {scrape_interval: 250ms, scrape_timeout: 250ms}\n"
-            f"scrape_configs: [{{job_name: together, static_configs: [{{targets: ['{target}']}}]}}]\n"
+            f"scrape_configs: [{{job_name: together, static_configs: [{{targets: ['{target}']}}]{more}}}]\n"
         )
         command = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={home / 'tsdb'}"]
         command.append(f"--web.listen-address={self.url.removeprefix('http://')}")
@@ -77,6 +83,32 @@ def test_prometheus_knows_what_the_api_knows(crashing: SimulatorServer, start: S
         until(lambda: bool(prometheus.query(changes)), "the change was counted")
     finally:
         prometheus.stop()
+
+
+def test_prometheus_reads_hostile_data_over_mutual_tls_with_a_password(start: Start, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certify(tmp_path, authority)
+    authority.issue_cert("prometheus").private_key_and_cert_chain_pem.write_to_path(tmp_path / "client.pem")
+    web = f"tls_server_config: {{{MUTUAL}, client_allowed_sans: [prometheus]}}\nbasic_auth_users: {{alice: '{HASH}'}}\n"
+    (tmp_path / "web.yml").write_text(web)
+    cases = [case for field in ("image", "status", "replica_events.image") for case in hostile()[field]]
+    pem = tmp_path / "client.pem"
+    scrape = (
+        f", scheme: https, basic_auth: {{username: alice, password: pw}}, "
+        f"tls_config: {{ca_file: {tmp_path / 'ca.pem'}, cert_file: {pem}, key_file: {pem}}}"
+    )
+    with FaultyApi() as api:
+        api.answers["p"] = listed(*(case.body for case in cases))
+        config = f"poll_interval: 1s\nprojects: [{{name: p, base_url: '{api.url('p')}'}}]"
+        daemon = start(config, f"--web.config.file={tmp_path / 'web.yml'}", TOGETHER_API_KEY=API_KEY)
+        prometheus = Prometheus(daemon.url().removeprefix("http://"), tmp_path, scrape)
+        try:
+            known = "count(together_deployment_up == 1)"
+            until(lambda: bool(prometheus.query(known)), "Prometheus has the deployments")
+            assert prometheus.query(known)[0]["value"][1] == str(len(cases))
+            assert prometheus.query("up")[0]["value"][1] == "1"
+        finally:
+            prometheus.stop()
 
 
 @pytest.mark.needs("promtool")

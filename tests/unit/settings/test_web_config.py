@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 import trustme
+from cryptography.hazmat.primitives import serialization
 
 from exporter.settings.problems import ConfigError
 from exporter.settings.watched import WatchedWebConfig
@@ -30,6 +31,13 @@ def certify(folder: Path, authority: trustme.CA) -> None:
 def folder(tmp_path: Path) -> Path:
     certify(tmp_path, trustme.CA())
     return tmp_path
+
+
+def lock(key: Path, locked: Path) -> None:
+    """The same key, encrypted."""
+    pem, format_ = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    opened = serialization.load_pem_private_key(key.read_bytes(), None)
+    locked.write_bytes(opened.private_bytes(pem, format_, serialization.BestAvailableEncryption(b"x")))
 
 
 def configured(folder: Path, text: str) -> WebConfig:
@@ -126,9 +134,7 @@ def test_what_is_accepted_here_is_accepted_by_prometheus(text: str, folder: Path
     ],
 )
 def test_a_mistake_is_named_with_its_mend(text: str, message: str, folder: Path) -> None:
-    encrypt = ["openssl", "pkey", "-aes256", "-passout", "pass:x", "-in", "key.pem", "-out", "locked.pem"]
-    if "locked" in text:
-        subprocess.run(encrypt, cwd=folder, check=True)
+    lock(folder / "key.pem", folder / "locked.pem")
     with pytest.raises(ConfigError) as raised:
         configured(folder, text)
     assert message in str(raised.value)
