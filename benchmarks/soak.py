@@ -99,9 +99,9 @@ def _soak(web: str, daemon: subprocess.Popen[bytes], config: Path, variants: lis
 
 def _scrape(web: str, tally: Tally, stop: threading.Event, number: int) -> None:
     """One client at its share of the rate; the first two keep their connection, the others make a new one each time."""
-    gap, turn = CLIENTS / SCRAPES_PER_SECOND, 0
+    gap, turn, start = CLIENTS / SCRAPES_PER_SECOND, 0, time.monotonic()
     connection = http.client.HTTPConnection(web, timeout=10)
-    while not stop.wait(gap):
+    while not stop.wait(max(start + gap * turn - time.monotonic(), 0.0)):
         turn += 1
         for path in ("/metrics", "/-/healthy"):
             began = time.perf_counter()

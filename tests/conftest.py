@@ -21,7 +21,7 @@ from exporter.simulator.scenario import Scenario, load
 from tests import canaries
 from tests.canaries import leaks
 
-PATIENCE = 30.0  # s; how long a condition may take before it counts as never
+PATIENCE = 60.0  # s; how long a condition may take before it counts as never
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

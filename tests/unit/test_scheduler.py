@@ -81,6 +81,34 @@ def test_a_clock_set_back_does_not_stop_the_polls(monkeypatch: pytest.MonkeyPatc
     asyncio.run(poll())
 
 
+@pytest.mark.parametrize("step", [3600.0, -3600.0], ids=["forward", "back"])
+def test_a_step_of_the_clock_moves_what_is_due_with_it(step: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the clock as it is then, each poll is as far away as before; none is missed, none comes in a burst."""
+    instrumentation = Instrumentation(runtime=False)
+    polled: list[str] = []
+
+    async def poll() -> None:
+        made = Scheduler(instrumentation)
+
+        async def run(plan: Plan) -> None:
+            polled.append(plan.key)
+
+        made.plan([Plan("p", "each", 90_000.0, "a")], run, {})
+        made.start()
+        await wait_until(lambda: bool(polled))
+        before = made.next_polls()["each/p/a"]
+        real = scheduler_module._clock_offset
+        monkeypatch.setattr(scheduler_module, "_clock_offset", lambda: real() + step)
+        made._jobs.wakeup()
+        await wait_until(lambda: made.next_polls()["each/p/a"] != before)
+        moved = (made.next_polls()["each/p/a"] - before).total_seconds()
+        assert moved == pytest.approx(step, abs=1)
+        made.stop()
+
+    asyncio.run(poll())
+    assert (polled, missed(instrumentation)) == (["a"], 0)
+
+
 def test_a_plan_with_the_same_interval_keeps_its_times() -> None:
     async def plan() -> None:
         made = Scheduler(Instrumentation(runtime=False))
