@@ -252,6 +252,8 @@ class Store:
             deployment = old.state  # the very object: what is drawn from it need not be drawn again
         transition = _transition(old.state, deployment)
         replicas, dropped = _shown_replicas(deployment, home.target.limits)
+        if replicas == old.replicas:
+            replicas = old.replicas
         record = replace(
             old,
             name=deployment.name or deployment.id or old.name,

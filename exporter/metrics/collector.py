@@ -8,8 +8,8 @@ from typing import Any
 from prometheus_client.metrics_core import Metric
 
 from exporter.metrics.families import PRICE, PROJECT
-from exporter.metrics.family import Family, Group
-from exporter.metrics.sources import SOURCES, unique
+from exporter.metrics.family import Family, Group, unique
+from exporter.metrics.sources import SOURCES
 from exporter.store import View
 
 
@@ -41,5 +41,5 @@ def _metric(family: Family[Any], identity: tuple[str, ...], subjects: list[tuple
     for identity_values, subject in subjects:
         for labels, value in unique(family.samples(subject)):
             names = (*identity, *family.labels)
-            metric.add_sample(family.name, dict(zip(names, (*identity_values, *labels), strict=True)), value)
+            metric.add_sample(family.name, dict(zip(names, (*identity_values, *labels), strict=True)), value + 0.0)
     return metric

@@ -1,20 +1,20 @@
-"""Records to bytes: a deployment's lines are drawn when it changes; a scrape joins what is drawn."""
+"""Records to bytes: a deployment's lines are drawn when it changes; a scrape sends what is drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from prometheus_client.utils import floatToGoString
-
+from exporter.metrics.column import Column
 from exporter.metrics.families import GROUPS, PRICE, PROJECT
 from exporter.metrics.family import Family, Group
-from exporter.metrics.sources import SOURCES, Subject, unique
-from exporter.store import ProjectRecord, Record, View
+from exporter.metrics.lines import ESCAPED, Writer, identify, writer
+from exporter.metrics.sources import SOURCES, Source, Subject
+from exporter.store import Record, View
 
 Format = Literal["text", "openmetrics"]
-Lines = tuple[bytes, ...]  # what one record adds to each family of one group, in the group's order
-Drawn = tuple[tuple[object, Lines], ...]  # a record's key and lines for each source
+Steps = Generator[None, None, None]
+CHUNK = 256 * 2**10  # bytes from which a family's lines are a chunk of their own; smaller ones share one
 
 
 class Exposition:
@@ -24,94 +24,119 @@ class Exposition:
 
     def __init__(self, prices: Mapping[str, float]) -> None:
         self._prices = prices
-        self._drawn: dict[tuple[str, str], Drawn] = {}
-        self._generation = -1
+        self._forget()
+
+    def _forget(self) -> None:
+        self._blocks = [_Block(source) for source in SOURCES]
+        self._drawn: list[Record | None] = []  # by place; None: new, has no lines yet
+        self._generation: int | None = None  # None: drawing has begun and not ended
         self._bodies: dict[str, bytes] = {}
-        self._pages: dict[Format, bytes] = {}
+        self._chunks: dict[Format, tuple[bytes, ...]] = {}
 
-    def page(self, view: View, format_: Format) -> bytes:
-        """All families that have a sample, `# EOF` not included. The same object while nothing changed."""
-        self._draw(view)
-        page = self._pages.get(format_)
-        if page is None:
-            page = self._pages[format_] = self._join(format_, self._bodies)
-        return page
+    def is_drawn(self, view: View) -> bool:
+        return view.generation == self._generation
 
-    def selection(self, view: View, format_: Format, names: frozenset[str]) -> bytes:
-        """The families of these names only."""
-        self._draw(view)
-        return self._join(format_, self._bodies.keys() & names)
-
-    def _join(self, format_: Format, names: Iterable[str]) -> bytes:
-        wanted = set(names)
-        return b"".join(HEADERS[format_][name] + body for name, body in self._bodies.items() if name in wanted)
-
-    def _draw(self, view: View) -> None:
-        """Brings the bodies up to the view; a record whose keys are the same costs a comparison."""
-        if view.generation == self._generation:
+    def draw(self, view: View) -> Steps:
+        """Brings what is drawn up to the view, in steps of a few milliseconds at most. A record that has not changed
+        costs a comparison. Drawing that is given up half way is begun anew by the next."""
+        if self.is_drawn(view):
             return
-        drawn = {}
-        for record in view.records:
-            identity = (record.project, record.name)
-            drawn[identity] = _drawn(record, self._drawn.get(identity))
-        self._drawn = drawn
+        if self._generation is None:
+            self._forget()
+        self._generation = None
+        yield from self._arrange(view.records)
+        for block in self._blocks:
+            yield from block.draw(self._drawn, view.records)
+        self._drawn = list(view.records)
         self._bodies = {name: body for name, body in self._families(view) if body}
-        self._pages = {}
+        self._chunks = {}
         self._generation = view.generation
 
+    def chunks(self, format_: Format) -> tuple[bytes, ...]:
+        """All drawn families that have a sample, `# EOF` not included. Long ones that have not changed since the last
+        drawing are the same objects."""
+        chunks = self._chunks.get(format_)
+        if chunks is None:
+            chunks = self._chunks[format_] = tuple(_chunked(format_, self._bodies))
+        return chunks
+
+    def page(self, view: View, format_: Format) -> bytes:
+        """The view as a whole, drawn in one go."""
+        for _ in self.draw(view):
+            pass
+        return b"".join(self.chunks(format_))
+
+    def selection(self, format_: Format, names: frozenset[str]) -> bytes:
+        """What is drawn of the families of these names."""
+        return b"".join(HEADERS[format_][name] + body for name, body in self._bodies.items() if name in names)
+
+    def _arrange(self, records: Sequence[Record]) -> Steps:
+        """Gives each record its place where others came or went; its lines move with it."""
+        old = [(r.project, r.name) for r in self._drawn if r is not None]
+        new = [(r.project, r.name) for r in records]
+        if old == new:
+            return
+        known = {name: place for place, name in enumerate(old)}
+        places = [known.get(name) for name in new]
+        self._drawn = [None if place is None else self._drawn[place] for place in places]
+        for block in self._blocks:
+            for column in block.columns:
+                column.arrange(places)
+                yield
+
     def _families(self, view: View) -> Iterator[tuple[str, bytes]]:
-        for position, source in enumerate(SOURCES):
-            columns = zip(*(lines[position][1] for lines in self._drawn.values()), strict=True)
-            yield from zip((family.name for family in source.group.families), map(b"".join, columns), strict=False)
-        yield from zip((f.name for f in PROJECT.families), _lines(PROJECT, map(_project, view.projects)), strict=True)
-        yield from zip((f.name for f in PRICE.families), _lines(PRICE, [((), self._prices)]), strict=True)
+        for block in self._blocks:
+            yield from zip(block.names, (column.body for column in block.columns), strict=True)
+        yield from _bodies(PROJECT, [((project.project,), project) for project in view.projects])
+        yield from _bodies(PRICE, [((), self._prices)])
 
 
-def _project(project: ProjectRecord) -> Subject:
-    return (project.project,), project
+class _Block:
+    """The rows of one group over all records."""
+
+    def __init__(self, source: Source) -> None:
+        self.names = [family.name for family in source.group.families]
+        self.columns = [Column() for _ in self.names]
+        self._source = source
+        self._writers = [WRITERS[name] for name in self.names]
+        self._identify = identify(source.group.identity)
+
+    def draw(self, drawn: Sequence[Record | None], records: Sequence[Record]) -> Steps:
+        """Draws what is not the same as before; a step is one record, or one family put together."""
+        changes: list[dict[int, bytes]] = [{} for _ in self.columns]
+        for place, (before, record) in enumerate(zip(drawn, records, strict=True)):
+            if before is record or (before is not None and self._source.is_same(before, record)):
+                continue
+            subjects = [(self._identify(identity), x) for identity, x in self._source.subjects(record)]
+            for change, write in zip(changes, self._writers, strict=True):
+                change[place] = "".join([write(identity, subject) for identity, subject in subjects]).encode()
+            yield
+        for column, change in zip(self.columns, changes, strict=True):
+            column.splice(change)
+            yield
 
 
-def _drawn(record: Record, before: Drawn | None) -> Drawn:
-    """(key, lines) for each source; lines whose key has not changed are taken over."""
-    drawn = []
-    for position, source in enumerate(SOURCES):
-        key = (source.key(record),)  # in a tuple, which compares identity before equality
-        if before is not None and before[position][0] == key:
-            drawn.append(before[position])
-        else:
-            drawn.append((key, _lines(source.group, source.subjects(record))))
-    return tuple(drawn)
+def _bodies(group: Group[Any], subjects: Iterable[Subject]) -> Iterator[tuple[str, bytes]]:
+    """(family, its lines) of a group that is small enough to be drawn anew each time."""
+    to_text = identify(group.identity)
+    known = [(to_text(identity), subject) for identity, subject in subjects]
+    for family in group.families:
+        write = WRITERS[family.name]
+        yield family.name, "".join([write(identity, subject) for identity, subject in known]).encode()
 
 
-def _lines(group: Group[Any], subjects: Iterable[Subject]) -> Lines:
-    """The lines of each of the group's families over the subjects, in order."""
-    known = list(subjects)
-    return tuple(_family_lines(family, known) for family in group.families)
-
-
-def _family_lines(family: Family[Any], subjects: list[Subject]) -> bytes:
-    order = _ORDERS[family.name]
-    lines = []
-    for identity, subject in subjects:
-        for labels, value in unique(family.samples(subject)):
-            values = (*identity, *labels)
-            text = ",".join([f'{name}="{_escape(values[index])}"' for name, index in order])
-            lines.append(f"{family.name}{{{text}}} {_number(value)}\n" if text else f"{family.name} {_number(value)}\n")
-    return "".join(lines).encode()
-
-
-def _number(value: float) -> str:
-    return str(floatToGoString(value))  # type: ignore[no-untyped-call]  # prometheus_client has no annotation there
-
-
-def _escape(text: str) -> str:
-    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-
-
-def _order(family: Family[Any], identity: tuple[str, ...]) -> list[tuple[str, int]]:
-    """Label names as they stand in a line, sorted as prometheus_client does, and where each one's value is."""
-    names = (*identity, *family.labels)
-    return sorted((name, index) for index, name in enumerate(names))
+def _chunked(format_: Format, bodies: Mapping[str, bytes]) -> Iterator[bytes]:
+    """Families with their headers; short ones together, long ones not copied."""
+    small: list[bytes] = []
+    for name, body in bodies.items():
+        small.append(HEADERS[format_][name])
+        if len(body) < CHUNK:
+            small.append(body)
+            continue
+        yield b"".join(small)
+        yield body
+        small = []
+    yield b"".join(small)
 
 
 def _text_header(family: Family[Any]) -> bytes:
@@ -121,10 +146,12 @@ def _text_header(family: Family[Any]) -> bytes:
 
 def _openmetrics_header(family: Family[Any]) -> bytes:
     name = family.name.removesuffix("_total") if family.type == "counter" else family.name
-    return f"# HELP {name} {_escape(family.help)}\n# TYPE {name} {family.type}\n".encode()
+    return f"# HELP {name} {ESCAPED[family.help]}\n# TYPE {name} {family.type}\n".encode()
 
 
-_ORDERS = {family.name: _order(family, group.identity) for group in GROUPS for family in group.families}
+WRITERS: dict[str, Writer] = {
+    family.name: writer(family, group.identity) for group in GROUPS for family in group.families
+}
 HEADERS: dict[Format, dict[str, bytes]] = {
     "text": {family.name: _text_header(family) for group in GROUPS for family in group.families},
     "openmetrics": {family.name: _openmetrics_header(family) for group in GROUPS for family in group.families},

@@ -29,7 +29,7 @@ def replicas_by_status(d: Deployment) -> Iterator[Sample]:
     nothing where the API sends no replica_events."""
     if d.replica_events is None:
         return
-    counts = Counter(r.replica_status for r in d.replica_events.values() if r.replica_status is not None)
+    counts = Counter([r.replica_status for r in d.replica_events.values() if r.replica_status is not None])
     if len(counts) > MAX_STATUSES:
         kept = Counter(dict(counts.most_common(MAX_STATUSES)))
         counts = kept + Counter({OTHER: counts.total() - kept.total()})
@@ -38,9 +38,10 @@ def replicas_by_status(d: Deployment) -> Iterator[Sample]:
 
 
 def replicas_updated(d: Deployment) -> float | None:
-    if d.replica_events is None or d.revision is None:
+    revision = d.revision
+    if d.replica_events is None or revision is None:
         return None
-    return sum(r.revision_id == d.revision for r in d.replica_events.values())
+    return [r.revision_id for r in d.replica_events.values()].count(revision)
 
 
 def autoscaling_target(d: Deployment) -> float | None:

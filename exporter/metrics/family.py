@@ -94,3 +94,11 @@ def current(read: ReadText[S]) -> Callable[[S], Iterator[Sample]]:
 def each(items: Callable[[S], Iterable[Sample]]) -> Callable[[S], Iterable[Sample]]:
     """As many samples as the function above the table gives."""
     return items
+
+
+def unique(samples: Iterable[Sample]) -> list[Sample]:
+    """The first sample of each label set: Prometheus refuses a whole scrape for one series that comes twice."""
+    found: dict[tuple[str, ...], float] = {}
+    for labels, value in samples:
+        found.setdefault(labels, value)
+    return list(found.items())

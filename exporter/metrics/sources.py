@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.metrics.families import DEPLOYMENT, HISTORY, POLL, REPLICA
-from exporter.metrics.family import Group, Sample
+from exporter.metrics.family import Group
 from exporter.store import Record
 
 Subject = tuple[tuple[str, ...], Any]  # identity label values, and what the rows of the group read
@@ -15,24 +15,29 @@ Subject = tuple[tuple[str, ...], Any]  # identity label values, and what the row
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a group finds its subjects in a record. Equal `key`: equal lines."""
+    """Where a group finds its subjects in a record. `is_same`: whether two records of one name have the same lines;
+    the store keeps the objects of what has not changed."""
 
     group: Group[Any]
-    key: Callable[[Record], object]
+    is_same: Callable[[Record, Record], bool]
     subjects: Callable[[Record], Iterable[Subject]]
 
 
 SOURCES = (
-    Source(DEPLOYMENT, lambda r: r.state, lambda r: [((r.project, r.name), r.state)] if r.state else []),
-    Source(REPLICA, lambda r: r.replicas, lambda r: [((r.project, r.name, name), x) for name, x in r.replicas]),
-    Source(HISTORY, lambda r: (r.state is None, r.transitions, r.queue), lambda r: [((r.project, r.name), r)]),
-    Source(POLL, lambda r: r, lambda r: [((r.project, r.name), r)]),
+    Source(DEPLOYMENT, lambda a, b: a.state is b.state, lambda r: [((r.project, r.name), r.state)] if r.state else []),
+    Source(
+        REPLICA,
+        lambda a, b: a.replicas is b.replicas,
+        lambda r: [((r.project, r.name, name), x) for name, x in r.replicas],
+    ),
+    Source(HISTORY, lambda a, b: _history(a) == _history(b), lambda r: [((r.project, r.name), r)]),
+    Source(POLL, lambda a, b: _poll(a) == _poll(b), lambda r: [((r.project, r.name), r)]),
 )
 
 
-def unique(samples: Iterable[Sample]) -> Iterable[Sample]:
-    """The first sample of each label set: Prometheus refuses a whole scrape for one series that comes twice."""
-    found: dict[tuple[str, ...], float] = {}
-    for labels, value in samples:
-        found.setdefault(labels, value)
-    return found.items()
+def _history(record: Record) -> tuple[object, ...]:
+    return record.state is None, record.transitions, record.queue
+
+
+def _poll(record: Record) -> tuple[object, ...]:
+    return record.succeeded, record.error and record.error.reason

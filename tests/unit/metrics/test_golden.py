@@ -72,9 +72,21 @@ def test_what_is_drawn_once_is_drawn_as_if_anew() -> None:
         assert exposition.page(store.view(NOW), "text") == Exposition(PRICES).page(store.view(NOW), "text")
 
 
-def test_nothing_changed_is_the_same_page() -> None:
+def test_nothing_changed_is_not_drawn_again() -> None:
     exposition, view = Exposition(PRICES), view_of("rollout")
-    assert exposition.page(view, "text") is exposition.page(view, "text")
+    exposition.page(view, "text")
+    assert list(exposition.draw(view)) == []
+    assert exposition.chunks("text") is exposition.chunks("text")
+
+
+def test_drawing_that_is_given_up_is_begun_anew() -> None:
+    exposition, view = Exposition(PRICES), view_of(*CASES)
+    for steps in range(len(list(Exposition(PRICES).draw(view)))):
+        given_up = exposition.draw(view)
+        for _ in range(steps):
+            next(given_up)
+        given_up.close()
+    assert exposition.page(view, "text") == Exposition(PRICES).page(view, "text")
 
 
 def test_no_secret_is_in_the_page() -> None:
@@ -82,7 +94,9 @@ def test_no_secret_is_in_the_page() -> None:
 
 
 def test_a_selection_holds_what_was_asked_for() -> None:
-    page = Exposition(PRICES).selection(view_of("rollout"), "text", frozenset({"together_deployment_up", "nope"}))
+    exposition = Exposition(PRICES)
+    exposition.page(view_of("rollout"), "text")
+    page = exposition.selection("text", frozenset({"together_deployment_up", "nope"}))
     assert [line for line in page.decode().splitlines() if not line.startswith("#")] == [
         'together_deployment_up{deployment="chat \\"prod\\"\\\\\\n",project="research"} 1.0'
     ]
