@@ -248,7 +248,7 @@ class Store:
 
     def _apply(self, home: _Project, key: str, deployment: Deployment, now: Instant) -> Change:
         old = home.records.get(key) or Record(home.target.project, key, key)
-        if deployment == old.state:
+        if deployment is not old.state and deployment == old.state:
             deployment = old.state  # the very object: what is drawn from it need not be drawn again
         transition = _transition(old.state, deployment)
         replicas, dropped = _shown_replicas(deployment, home.target.limits)

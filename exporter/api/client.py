@@ -30,9 +30,11 @@ from exporter.api.errors import (
     Unauthorized,
     Unreachable,
 )
-from exporter.api.models import Queue, Reading, read_deployment, read_deployments, read_queue
+from exporter.api.listing import ListReader
+from exporter.api.models import Queue, Reading, read_deployment, read_queue
 from exporter.api.pace import Pace
 from exporter.instrumentation import NO_ANSWER, Instrumentation
+from exporter.slices import in_slices
 
 ATTEMPTS = 3  # the SDK's two retries
 FIRST_BACKOFF, MAX_BACKOFF = 1.0, 10.0  # s; doubled in between, less up to a quarter of jitter
@@ -79,6 +81,7 @@ class Client:
         self._requests = instrumentation.api_requests
         self._dropped = instrumentation.series_dropped
         self._pace = Pace(endpoint.max_requests_per_second, _loop_time)
+        self._list = ListReader()
         self._slots = asyncio.Semaphore(MAX_CONCURRENCY)
         url = urlsplit(endpoint.base_url)
         self._http = httpx.AsyncClient(
@@ -99,8 +102,8 @@ class Client:
         return read_deployment(await self._fetch(f"deployments/{quote(name_or_id, safe='')}"))
 
     async def deployments(self) -> tuple[Reading, ...]:
-        """`GET /deployments`: every deployment that the key sees."""
-        return read_deployments(await self._fetch("deployments"))
+        """`GET /deployments`: every deployment that the key sees. Unchanged readings are the same objects."""
+        return await in_slices(self._list.read(await self._fetch("deployments")))
 
     async def queue(self, model: str) -> Queue:
         """`GET /queue/metrics` of one model."""

@@ -207,17 +207,7 @@ def read_deployment(body: bytes) -> Reading:
     raw = _object(_json(body))
     if raw.keys().isdisjoint(DEPLOYMENT_KEYS):
         raise InvalidResponse("the answer has none of a deployment's fields")
-    return _reading(raw)
-
-
-def read_deployments(body: bytes) -> tuple[Reading, ...]:
-    """The deployments of a list's body, in its order; an item that is no object reads as one of which nothing is known.
-
-    Raises InvalidResponse where the body is no object with a `data` list."""
-    items = _object(_json(body)).get("data")
-    if not isinstance(items, list):
-        raise InvalidResponse("the answer has no list `data`")
-    return tuple(_reading(item) if isinstance(item, dict) else Reading(Deployment()) for item in items)
+    return read_object(raw)
 
 
 def read_queue(body: bytes) -> Queue:
@@ -235,12 +225,13 @@ def _json(body: bytes) -> object:
 def _lenient_json(body: bytes) -> object:
     """Python's own parser: slower, but one odd string or number in a list must not cost the others."""
     try:
-        return json.loads(body.decode(errors="replace"), parse_int=_any_int)
+        return json.loads(body.decode(errors="replace"), parse_int=any_int)
     except (ValueError, RecursionError):
         raise InvalidResponse("the answer is not JSON") from None
 
 
-def _any_int(digits: str) -> float:
+def any_int(digits: str) -> float:
+    """A JSON integer of any length; one that no counter can have becomes a float, or infinity."""
     return int(digits) if len(digits) < 19 else float(digits)  # noqa: PLR2004 - 19 digits leave 64 bits
 
 
@@ -250,7 +241,8 @@ def _object(value: object) -> dict[str, Any]:
     raise InvalidResponse(f"the answer is a JSON {type(value).__name__}, not an object")
 
 
-def _reading(raw: dict[str, Any]) -> Reading:
+def read_object(raw: dict[str, Any]) -> Reading:
+    """One deployment from its JSON object."""
     losses = Losses()
     deployment, refused = _tolerant(Deployment, raw, losses)
     return Reading(deployment, refused, losses)

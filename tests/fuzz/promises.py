@@ -9,7 +9,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
 from exporter.api.errors import InvalidResponse
-from exporter.api.models import MAX_ENTRIES, MAX_LABEL, read_deployment, read_deployments
+from exporter.api.listing import read_list
+from exporter.api.models import MAX_ENTRIES, MAX_LABEL, read_deployment
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.families import MAX_STATUSES
 from exporter.store import MAX_TRANSITIONS, Instant, Limits, Store, Target
@@ -58,7 +59,7 @@ def _poll(store: Store, key: str, body: bytes) -> None:
 def _poll_list(store: Store, body: bytes) -> None:
     for form in (body, b'{"data": [' + body + b"]}", b'{"data": [' + body + b"," + body + b"," + GOOD + b"]}"):
         try:
-            store.apply_list("list", [reading.deployment for reading in read_deployments(form)], NOW)
+            store.apply_list("list", [reading.deployment for reading in read_list(form)], NOW)
         except InvalidResponse as error:
             store.fail_list("list", error)
 

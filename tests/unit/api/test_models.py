@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from exporter.api.errors import InvalidResponse
-from exporter.api.models import MAX_LABEL, read_deployment, read_deployments
+from exporter.api.listing import read_list
+from exporter.api.models import MAX_LABEL, read_deployment
 
 NUMBERS = (
     "ready_replicas",
@@ -71,12 +72,12 @@ def test_a_body_that_is_no_deployment_is_refused(body: bytes) -> None:
 @pytest.mark.parametrize("body", [b"{}", b'{"data": {}}', b'{"data": null}'])
 def test_a_list_without_its_data_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidResponse):
-        read_deployments(body)
+        read_list(body)
 
 
 def test_one_odd_item_in_a_list_costs_no_other() -> None:
     body = b'{"data": [{"name": "a\\ud800"}, null, 3, {"name": "b", "ready_replicas": 1' + b"0" * 5000 + b"}]}"
-    assert [r.deployment.name for r in read_deployments(body)] == ["a\ufffd", None, None, "b"]
+    assert [r.deployment.name for r in read_list(body)] == ["a\ufffd", None, None, "b"]
 
 
 def test_a_label_holds_no_nul_and_has_an_end() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
 from exporter.api.errors import ApiError, NotFound, ServerError
-from exporter.api.models import read_deployments
+from exporter.api.listing import read_list
 from exporter.metrics.collector import ViewCollector
 from exporter.metrics.exposition import Exposition
 from exporter.store import Instant, Store, Target, View
@@ -52,6 +52,6 @@ def test_drawing_bit_by_bit_is_drawing_anew(polls: list[list[dict[str, Any]] | A
         if isinstance(outcome, ApiError):
             store.fail_list("p", outcome)
         else:
-            store.apply_list("p", [reading.deployment for reading in read_deployments(body(outcome))], now)
+            store.apply_list("p", [reading.deployment for reading in read_list(body(outcome))], now)
         view = store.view(now)
         assert exposition.page(view, "text") == Exposition({}).page(view, "text") == oracle(view)

@@ -9,7 +9,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.api.models import MAX_LABEL, read_deployment, read_deployments
+from exporter.api.listing import read_list
+from exporter.api.models import MAX_LABEL, read_deployment
 from exporter.metrics.exposition import Exposition
 from exporter.store import Instant, Store, Target
 from tests.hostile import hostile
@@ -21,7 +22,7 @@ ALL = [case for cases in HOSTILE.values() for case in cases]
 
 def page_of(*bodies: bytes) -> str:
     store = Store([Target("p")])
-    readings = read_deployments(b'{"data": [' + b",".join(bodies) + b"]}")
+    readings = read_list(b'{"data": [' + b",".join(bodies) + b"]}")
     store.apply_list("p", [reading.deployment for reading in readings], NOW)
     view = store.view(NOW)
     openmetrics = Exposition({}).page(view, "openmetrics") + b"# EOF\n"
