@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import signal
 import socket
 import time
@@ -38,6 +39,10 @@ from exporter.web.listener import show_address
 from exporter.web.metrics import MetricsEndpoint, ScrapeLimit
 from exporter.web.refusals import Refusals
 from exporter.web.server import server as web_server
+
+# Allocations between two looks for garbage, young, older, oldest: answers are trees, freed without it, and with the
+# defaults each large one has everything that is known looked through again and again.
+GARBAGE_THRESHOLDS = (10_000, 10, 500)
 
 log = structlog.get_logger()
 
@@ -106,6 +111,7 @@ class Daemon:
 
     async def serve(self, sock: socket.socket) -> None:
         """Until SIGTERM or SIGINT, or until the task is cancelled."""
+        gc.set_threshold(*GARBAGE_THRESHOLDS)
         stop = asyncio.Event()
         scheduler = Scheduler(self.instrumentation)
         reload = functools.partial(self._reload, scheduler)

@@ -14,6 +14,7 @@ from exporter.api.client import Client
 from exporter.api.errors import ApiError
 from exporter.api.models import MAX_ENTRIES, MAX_LABEL, Reading
 from exporter.instrumentation import Instrumentation
+from exporter.slices import in_slices
 from exporter.store import Change, Instant, Store
 
 Fetch = Literal["each", "list", "queue"]
@@ -103,11 +104,14 @@ class Poller:
 
     async def _poll_list(self) -> None:
         readings = await self._client.deployments()
-        result = self._store.apply_list(self._project, [r.deployment for r in readings], self._clock())
+        deployments = [reading.deployment for reading in readings]
+        result = await in_slices(self._store.applying_list(self._project, deployments, self._clock()))
         for change in result.changes:
             self._report(change)
         shown = {change.record.key for change in result.changes}
         for reading in readings:
+            if reading.is_whole:
+                continue
             key = next((key for key in (reading.deployment.id, reading.deployment.name) if key in shown), None)
             if key is not None:
                 self._report_reading(key, reading)
@@ -161,8 +165,9 @@ class Poller:
         if change.transition is not None:
             before, after = change.transition
             self._log.info("status changed", deployment=record.name, before=before, after=after)
-        limit = "max_replicas_per_deployment"
-        self._drop("replica_limit", change.replicas_dropped, record.key, "too many replicas", setting=limit)
+        if change.replicas_dropped:
+            limit = "max_replicas_per_deployment"
+            self._drop("replica_limit", change.replicas_dropped, record.key, "too many replicas", setting=limit)
         if change.duplicate:
             mend = "another deployment has this name already; its series are shown"
             self._drop("duplicate_deployment", 1, record.key, mend, deployment=record.name)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import NamedTuple
 
 from exporter.api.errors import ApiError, NotFound
@@ -59,7 +60,8 @@ class Record:
     """One deployment as last known; replaced, never changed.
 
     `key`: how it is asked for. `name`: the label `deployment`. `state`, `replicas`, `queue`: None or empty where
-    nothing is known or it is too old. `error`: why the last poll failed, None when it worked."""
+    nothing is known or it is too old. `error`: why the last poll failed, None when it worked. `limits`: by which
+    `replicas` were chosen."""
 
     project: str
     key: str
@@ -71,6 +73,7 @@ class Record:
     error: ApiError | None = None
     succeeded: Instant | None = None
     queue_succeeded: Instant | None = None
+    limits: Limits = Limits()
 
     @property
     def up(self) -> bool:
@@ -171,30 +174,43 @@ class Store:
         return self._fail(home, key, error, ends_state=isinstance(error, NotFound)) if home else None
 
     def apply_list(self, project: str, deployments: Sequence[Deployment], now: Instant) -> ListChange:
-        """A project's whole list: what is not in it is gone."""
+        """A project's whole list, in one go."""
+        steps = self.applying_list(project, deployments, now)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                result: ListChange = end.value
+                return result
+
+    def applying_list(
+        self, project: str, deployments: Sequence[Deployment], now: Instant
+    ) -> Generator[None, None, ListChange]:
+        """A project's whole list: what is not in it is gone. A step is one deployment."""
         home = self._projects.get(project)
         if home is None:
             return ListChange()
         home.polled, home.error = True, None
         asked = home.target.keys or ()
-        named = [d for d in deployments if d.id or d.name]
-        counts = Counter(key for d in named if (key := _key(home.target, d)) is not None)
-        wanted = {key: d for d in named if (key := _key(home.target, d)) is not None}
-        found = dict(list(wanted.items())[: home.target.limits.max_deployments_per_project])
-        known = {name for d in found.values() for name in (d.id, d.name)}
+        listed = [(key, d) for d in deployments if (d.id or d.name) and (key := _key(home.target, d)) is not None]
+        wanted = dict(listed)
+        found = dict(islice(wanted.items(), home.target.limits.max_deployments_per_project))
+        known = {name for d in found.values() for name in (d.id, d.name)} if asked else set()
         gone = [r for key, r in home.records.items() if key not in found and key not in asked]
         for record in gone:
             self._remove(home, record)
         missing = NotFound("not in the project's list")
         changes = [self._fail(home, key, missing, ends_state=True) for key in asked if key not in known]
-        changes += [self._apply(home, key, deployment, now) for key, deployment in found.items()]
+        for key, deployment in found.items():
+            changes.append(self._apply(home, key, deployment, now))
+            yield
         aliases = tuple(key for key in asked if key in known and key not in found)
         for key in aliases:
             if (alias := home.records.get(key)) is not None:
                 self._remove(home, alias)
         self._touch()
-        repeated = tuple(key for key in found if counts[key] > 1)
-        nameless = len(deployments) - len(named)
+        repeated = () if len(listed) == len(wanted) else _repeated(listed, found)
+        nameless = sum(not (d.id or d.name) for d in deployments)
         return ListChange(tuple(changes), tuple(gone), len(wanted) - len(found), aliases, repeated, nameless)
 
     def fail_list(self, project: str, error: ApiError) -> bool:
@@ -248,6 +264,8 @@ class Store:
 
     def _apply(self, home: _Project, key: str, deployment: Deployment, now: Instant) -> Change:
         old = home.records.get(key) or Record(home.target.project, key, key)
+        if deployment is old.state and old.error is None and old.limits is home.target.limits:
+            return self._confirm(home, old, now)
         if deployment is not old.state and deployment == old.state:
             deployment = old.state  # the very object: what is drawn from it need not be drawn again
         transition = _transition(old.state, deployment)
@@ -262,9 +280,20 @@ class Store:
             transitions=_counted(old.transitions, transition),
             error=None,
             succeeded=now,
+            limits=home.target.limits,
         )
         duplicate = not self._put(home, record)
         return Change(record, transition, recovered=not old.up, replicas_dropped=dropped, duplicate=duplicate)
+
+    def _confirm(self, home: _Project, old: Record, now: Instant) -> Change:
+        """The same again: only the time is new."""
+        kept = (old.project, old.key, old.name, old.state, old.replicas, old.queue, old.transitions)
+        record = Record(*kept, None, now, old.queue_succeeded, old.limits)  # replace() takes thrice as long
+        home.records[old.key] = record
+        self._view = None
+        events = (old.state and old.state.replica_events) or ()
+        dropped = len(events) - len(old.replicas) if old.limits.replica_metrics else 0
+        return Change(record, replicas_dropped=dropped, duplicate=home.owners.get(old.name) != old.key)
 
     def _fail(self, home: _Project, key: str, error: ApiError, *, ends_state: bool) -> Change:
         old = home.records.get(key) or Record(home.target.project, key, key)
@@ -304,6 +333,11 @@ class Store:
 
     def _touch(self) -> None:
         self._view = None
+
+
+def _repeated(listed: Iterable[tuple[str, Deployment]], found: Mapping[str, Deployment]) -> tuple[str, ...]:
+    counts = Counter(key for key, _ in listed)
+    return tuple(key for key in found if counts[key] > 1)
 
 
 def _key(target: Target, deployment: Deployment) -> str | None:

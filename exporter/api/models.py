@@ -200,6 +200,11 @@ class Reading:
     refused: tuple[str, ...] = ()
     losses: Losses = field(default_factory=Losses)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing of it was left out."""
+        return not (self.refused or self.losses.cut or self.losses.over)
+
 
 def read_deployment(body: bytes) -> Reading:
     """One deployment from a response body. Raises InvalidResponse where the body is no JSON object, or one of

@@ -14,7 +14,7 @@ from exporter.store import Record, View
 
 Format = Literal["text", "openmetrics"]
 Steps = Generator[None, None, None]
-CHUNK = 256 * 2**10  # bytes from which a family's lines are a chunk of their own; smaller ones share one
+CHUNK = 64 * 2**10  # bytes from which lines are a chunk of their own; shorter ones share one
 
 
 class Exposition:
@@ -30,7 +30,7 @@ class Exposition:
         self._blocks = [_Block(source) for source in SOURCES]
         self._drawn: list[Record | None] = []  # by place; None: new, has no lines yet
         self._generation: int | None = None  # None: drawing has begun and not ended
-        self._bodies: dict[str, bytes] = {}
+        self._bodies: dict[str, list[bytes]] = {}  # of each family that has a sample
         self._chunks: dict[Format, tuple[bytes, ...]] = {}
 
     def is_drawn(self, view: View) -> bool:
@@ -48,7 +48,7 @@ class Exposition:
         for block in self._blocks:
             yield from block.draw(self._drawn, view.records)
         self._drawn = list(view.records)
-        self._bodies = {name: body for name, body in self._families(view) if body}
+        self._bodies = {name: bodies for name, bodies in self._families(view) if any(bodies)}
         self._chunks = {}
         self._generation = view.generation
 
@@ -68,7 +68,9 @@ class Exposition:
 
     def selection(self, format_: Format, names: frozenset[str]) -> bytes:
         """What is drawn of the families of these names."""
-        return b"".join(HEADERS[format_][name] + body for name, body in self._bodies.items() if name in names)
+        return b"".join(
+            HEADERS[format_][name] + b"".join(bodies) for name, bodies in self._bodies.items() if name in names
+        )
 
     def _arrange(self, records: Sequence[Record]) -> Steps:
         """Gives each record its place where others came or went; its lines move with it."""
@@ -84,9 +86,9 @@ class Exposition:
                 column.arrange(places)
                 yield
 
-    def _families(self, view: View) -> Iterator[tuple[str, bytes]]:
+    def _families(self, view: View) -> Iterator[tuple[str, list[bytes]]]:
         for block in self._blocks:
-            yield from zip(block.names, (column.body for column in block.columns), strict=True)
+            yield from zip(block.names, (column.bodies for column in block.columns), strict=True)
         yield from _bodies(PROJECT, [((project.project,), project) for project in view.projects])
         yield from _bodies(PRICE, [((), self._prices)])
 
@@ -102,41 +104,47 @@ class _Block:
         self._identify = identify(source.group.identity)
 
     def draw(self, drawn: Sequence[Record | None], records: Sequence[Record]) -> Steps:
-        """Draws what is not the same as before; a step is one record, or one family put together."""
-        changes: list[dict[int, bytes]] = [{} for _ in self.columns]
+        """Draws what is not the same as before; a step is one record, or one segment of a family."""
+        changes: list[dict[int, str]] = [{} for _ in self.columns]
+        drawing = list(zip(changes, self._writers, strict=True))
         for place, (before, record) in enumerate(zip(drawn, records, strict=True)):
             if before is record or (before is not None and self._source.is_same(before, record)):
                 continue
             subjects = [(self._identify(identity), x) for identity, x in self._source.subjects(record)]
-            for change, write in zip(changes, self._writers, strict=True):
-                change[place] = "".join([write(identity, subject) for identity, subject in subjects]).encode()
+            if len(subjects) == 1:
+                identity, subject = subjects[0]
+                for change, write in drawing:
+                    change[place] = write(identity, subject)
+            else:
+                for change, write in drawing:
+                    change[place] = "".join([write(identity, subject) for identity, subject in subjects])
             yield
         for column, change in zip(self.columns, changes, strict=True):
-            column.splice(change)
-            yield
+            yield from column.splice(change)
 
 
-def _bodies(group: Group[Any], subjects: Iterable[Subject]) -> Iterator[tuple[str, bytes]]:
+def _bodies(group: Group[Any], subjects: Iterable[Subject]) -> Iterator[tuple[str, list[bytes]]]:
     """(family, its lines) of a group that is small enough to be drawn anew each time."""
     to_text = identify(group.identity)
     known = [(to_text(identity), subject) for identity, subject in subjects]
     for family in group.families:
         write = WRITERS[family.name]
-        yield family.name, "".join([write(identity, subject) for identity, subject in known]).encode()
+        yield family.name, ["".join([write(identity, subject) for identity, subject in known]).encode()]
 
 
-def _chunked(format_: Format, bodies: Mapping[str, bytes]) -> Iterator[bytes]:
-    """Families with their headers; short ones together, long ones not copied."""
-    small: list[bytes] = []
-    for name, body in bodies.items():
-        small.append(HEADERS[format_][name])
-        if len(body) < CHUNK:
-            small.append(body)
-            continue
-        yield b"".join(small)
-        yield body
-        small = []
-    yield b"".join(small)
+def _chunked(format_: Format, families: Mapping[str, Sequence[bytes]]) -> Iterator[bytes]:
+    """Families with their headers; short pieces together, long ones not copied."""
+    short: list[bytes] = []
+    for name, bodies in families.items():
+        short.append(HEADERS[format_][name])
+        for body in bodies:
+            if len(body) < CHUNK:
+                short.append(body)
+                continue
+            yield b"".join(short)
+            yield body
+            short = []
+    yield b"".join(short)
 
 
 def _text_header(family: Family[Any]) -> bytes:
