@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-config --upgrade --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: demo test check lock golden docs fuzz soak wheel clean
+.PHONY: demo test check lock golden docs fuzz bench soak wheel clean
 
 demo: $(STAMP)  ## simulator and exporter together; Ctrl-C ends it
 	$(BIN)/together-exporter demo $(ARGS)
@@ -40,6 +40,9 @@ fuzz: $(STAMP)  ## coverage-guided, for SECONDS; what it finds lies in .fuzz (Li
 	$(BIN)/python -m tests.fuzz.fuzz_exposition -max_total_time=$(SECONDS) -max_len=4096 -timeout=20 \
 		-artifact_prefix=.fuzz/ .fuzz/new tests/fuzz/corpus
 
+bench: $(STAMP)  ## ratios, each measured side by side; JSON in .bench/bench.json
+	$(BIN)/python -m benchmarks.bench
+
 soak: $(STAMP)  ## a fleet with faults, scrapes and reloads for MINUTES; fails where something leaks, fails or is missed
 	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
 
@@ -47,7 +50,7 @@ wheel: $(STAMP)  ## dist/*.whl and dist/*.tar.gz
 	$(BIN)/hatchling build
 
 clean:
-	rm -rf .venv dist .fuzz
+	rm -rf .venv dist .fuzz .bench
 
 # pip is driven from outside: some distributions ship Python without the module that puts pip into an environment.
 $(STAMP): requirements-dev.lock pyproject.toml

@@ -51,7 +51,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     seconds = 60 * parser.parse_args().minutes
     with tempfile.TemporaryDirectory() as folder:
-        api, web = _free_address(), _free_address()
+        api, web = free_address(), free_address()
         config = Path(folder) / "exporter.yml"
         variants = _variants(api)
         _put(config, variants[0])
@@ -81,7 +81,7 @@ def _soak(web: str, daemon: subprocess.Popen[bytes], config: Path, variants: lis
         thread.start()
     end, next_reload, variant = time.monotonic() + seconds, time.monotonic() + RELOAD_EVERY, cycle(variants)
     while (now := time.monotonic()) < end and daemon.poll() is None:
-        tally.memory.append(_resident(daemon.pid))
+        tally.memory.append(resident(daemon.pid))
         tally.files.append(len(os.listdir(f"/proc/{daemon.pid}/fd")))
         if now >= next_reload:
             _put(config, next(variant))
@@ -190,7 +190,7 @@ def _ms(ordered: list[float], share: float) -> str:
     return f"{1000 * ordered[min(int(len(ordered) * share), len(ordered) - 1)]:.1f} ms" if ordered else "-"
 
 
-def _resident(pid: int) -> int:
+def resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -200,7 +200,7 @@ def _put(config: Path, text: str) -> None:
     new.rename(config)
 
 
-def _free_address() -> str:
+def free_address() -> str:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         return f"127.0.0.1:{sock.getsockname()[1]}"
 

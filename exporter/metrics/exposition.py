@@ -121,6 +121,7 @@ class _Block:
             yield
         for column, change in zip(self.columns, changes, strict=True):
             yield from column.splice(change)
+            change.clear()  # freed family by family, not all in one breath
 
 
 def _bodies(group: Group[Any], subjects: Iterable[Subject]) -> Iterator[tuple[str, list[bytes]]]:

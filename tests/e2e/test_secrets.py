@@ -96,7 +96,7 @@ def test_a_bug_of_ours_is_reported_without_the_answer_that_showed_it(
         "import exporter.store\n"
         "def broken(self, project, deployments, now):\n"
         "    raise RuntimeError('a bug')\n"
-        "exporter.store.Store.apply_list = broken\n"
+        "exporter.store.Store.applying_list = broken\n"
     )
     daemon = start(listing(steady), TOGETHER_API_KEY=API_KEY, PYTHONPATH=str(tmp_path))
     until(lambda: daemon.logs("poll broke: please report this"), "it is reported")
