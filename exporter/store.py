@@ -190,7 +190,6 @@ class Store:
         home = self._projects.get(project)
         if home is None:
             return ListChange()
-        home.polled, home.error = True, None
         asked = home.target.keys or ()
         listed = [(key, d) for d in deployments if (d.id or d.name) and (key := _key(home.target, d)) is not None]
         wanted = dict(listed)
@@ -208,6 +207,7 @@ class Store:
         for key in aliases:
             if (alias := home.records.get(key)) is not None:
                 self._remove(home, alias)
+        home.polled, home.error = True, None
         self._touch()
         repeated = () if len(listed) == len(wanted) else _repeated(listed, found)
         nameless = sum(not (d.id or d.name) for d in deployments)
