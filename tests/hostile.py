@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from exporter.api.models import Autoscaling, Deployment, EnvironmentVariable, Replica, Volume
@@ -88,7 +88,7 @@ class Hostile:
 
 def _fields() -> Iterator[tuple[str, dict[str, Any]]]:
     """(path, a well deployment whose value there is HERE)."""
-    for field in Deployment.model_fields:
+    for field in (f.name for f in fields(Deployment)):
         if field not in {"id", "name"}:
             yield field, {**WELL, field: HERE}
     for part, model in (
@@ -97,7 +97,7 @@ def _fields() -> Iterator[tuple[str, dict[str, Any]]]:
         ("environment_variables", EnvironmentVariable),
         ("replica_events", Replica),
     ):
-        for field in model.model_fields:
+        for field in (f.name for f in fields(model)):
             yield f"{part}.{field}", {**WELL, part: _within(WELL[part], field)}
 
 

@@ -6,20 +6,21 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     Strict,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     model_validator,
 )
+from pydantic.dataclasses import dataclass as answer
 from pydantic_core import from_json
 
 from exporter.api.errors import InvalidResponse
@@ -30,9 +31,23 @@ QUEUE_METRIC = "QueueBacklogPerWorker"  # the autoscaling metric that reads a qu
 MAX_LABEL = 1024  # characters; what a label value may hold before it is cut
 MAX_ENTRIES = 1000  # volumes, or environment variables, of one deployment
 MAX_COUNT = 2**53  # above it a float is no longer exact
+MOST_KNOWN = 10_000  # strings that are remembered; beyond it they are forgotten all at once
 ZERO_TIME_YEAR = 1  # Go sends an unset time as 0001-01-01T00:00:00Z
 # A NUL ends the input for Prometheus' text parser; a lone surrogate has no UTF-8 form.
 _UNPRINTABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class _Known(dict[str, str]):
+    """One object for all strings that are equal: a fleet has few images, revisions and statuses."""
+
+    def __missing__(self, text: str) -> str:
+        if len(self) >= MOST_KNOWN:
+            self.clear()
+        self[text] = text
+        return text
+
+
+_KNOWN = _Known()
 
 
 @dataclass(slots=True)
@@ -62,7 +77,9 @@ def _text(value: object, info: ValidationInfo) -> object:
         value = f"{value[: MAX_LABEL - 1]}…"
         if isinstance(info.context, Losses):
             info.context.cut.append(info.field_name or "replica_events")
-    return (value if value.isascii() and "\0" not in value else _UNPRINTABLE.sub("\ufffd", value)) or None
+    if not value.isascii() or "\0" in value:
+        value = _UNPRINTABLE.sub("\ufffd", value)
+    return _KNOWN[value] or None
 
 
 def _unix_time(value: object) -> object:
@@ -85,13 +102,13 @@ Entry = TypeVar("Entry")
 Entries = Annotated[tuple[Entry, ...] | None, BeforeValidator(_first_entries)]
 
 
-class _Answer(BaseModel):
-    """Every field may be absent or null; fields this version does not know are passed over."""
+# Every field may be absent or null; fields this version does not know are passed over. Dataclasses, because a fleet of
+# pydantic's models takes five times the memory.
+_TOLERANT = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
-    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=(), hide_input_in_errors=True)
 
-
-class Autoscaling(_Answer):
+@answer(frozen=True, slots=True, config=_TOLERANT)
+class Autoscaling:
     """The three autoscaling configurations of the API; their common fields are all that is shown."""
 
     metric: Text = None
@@ -99,7 +116,8 @@ class Autoscaling(_Answer):
     model: Text = None
 
 
-class EnvironmentVariable(_Answer):
+@answer(frozen=True, slots=True, config=_TOLERANT)
+class EnvironmentVariable:
     """A variable's name and the expiry of its secret. No value is kept but the revision's."""
 
     name: Text = None
@@ -114,13 +132,15 @@ class EnvironmentVariable(_Answer):
         return data
 
 
-class Volume(_Answer):
+@answer(frozen=True, slots=True, config=_TOLERANT)
+class Volume:
     name: Text = None
     mount_path: Text = None
     version: Count | None = None
 
 
-class Replica(_Answer):
+@answer(frozen=True, slots=True, config=_TOLERANT)
+class Replica:
     """One value of `replica_events`."""
 
     image: Text = None
@@ -138,7 +158,8 @@ class Replica(_Answer):
         return self.replica_status == READY_STATUS and self.replica_ready_since is not None
 
 
-class Deployment(_Answer):
+@answer(frozen=True, slots=True, config=_TOLERANT)
+class Deployment:
     """`GET /deployments/{id}`, and one item of `GET /deployments`."""
 
     autoscaling: Autoscaling | None = None
@@ -177,17 +198,19 @@ class Deployment(_Answer):
         return scaling.model or self.name
 
 
-DEPLOYMENT_KEYS = frozenset({"object", *Deployment.model_fields})
+DEPLOYMENT_KEYS = frozenset({"object", *(f.name for f in fields(Deployment))})
 
 
-class Queue(_Answer):
+@answer(frozen=True, slots=True, config=_TOLERANT)
+class Queue:
     """`GET /queue/metrics`."""
 
     messages_waiting: Count | None = None
     messages_running: Count | None = None
 
 
-Answer = TypeVar("Answer", bound=_Answer)
+Answer = TypeVar("Answer", Deployment, Queue)
+_DEPLOYMENT, _QUEUE = TypeAdapter(Deployment), TypeAdapter(Queue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +240,7 @@ def read_deployment(body: bytes) -> Reading:
 
 def read_queue(body: bytes) -> Queue:
     """A queue's counts. Raises InvalidResponse where the body is no JSON object."""
-    return _tolerant(Queue, _object(_json(body)), Losses())[0]
+    return _tolerant(_QUEUE, _object(_json(body)), Losses())[0]
 
 
 def _json(body: bytes) -> object:
@@ -249,11 +272,11 @@ def _object(value: object) -> dict[str, Any]:
 def read_object(raw: dict[str, Any]) -> Reading:
     """One deployment from its JSON object."""
     losses = Losses()
-    deployment, refused = _tolerant(Deployment, raw, losses)
+    deployment, refused = _tolerant(_DEPLOYMENT, raw, losses)
     return Reading(deployment, refused, losses)
 
 
-def _tolerant(model: type[Answer], raw: dict[str, Any], losses: Losses) -> tuple[Answer, tuple[str, ...]]:
+def _tolerant(model: TypeAdapter[Answer], raw: dict[str, Any], losses: Losses) -> tuple[Answer, tuple[str, ...]]:
     """The model, and the paths of the values it was read without because they do not fit; fills `losses`.
 
     Where it still does not fit without them, the fields that they are in go whole."""
@@ -261,7 +284,7 @@ def _tolerant(model: type[Answer], raw: dict[str, Any], losses: Losses) -> tuple
     rest = raw
     for depth in (None, 1, 1):
         try:
-            return model.model_validate(rest, context=losses), tuple(_field(path) for path in refused)
+            return model.validate_python(rest, context=losses), tuple(_field(path) for path in refused)
         except ValidationError as error:
             problems = error.errors(include_url=False, include_context=False, include_input=False)
         wrong = sorted({_known_part(rest, problem["loc"])[:depth] for problem in problems}, key=str)
