@@ -28,7 +28,8 @@ from exporter.instrumentation import Instrumentation
 from exporter.metrics.collector import ViewCollector
 from exporter.metrics.exposition import Exposition
 from exporter.poller import Plan, Poller
-from exporter.store import Instant, Store, Target
+from exporter.records import Instant, Target
+from exporter.store import Store
 
 HERE = Path(__file__).parents[1] / ".bench"  # what was built, and the last results
 MB = 1e6

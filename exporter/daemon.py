@@ -23,6 +23,7 @@ from exporter.api.models import Deployment
 from exporter.instrumentation import Instrumentation
 from exporter.metrics.exposition import Exposition
 from exporter.poller import BUG, Plan, Poller
+from exporter.records import Instant, Limits, Target, View
 from exporter.scheduler import Scheduler
 from exporter.settings.keys import KeySource, KeyUnusable
 from exporter.settings.load import Loaded
@@ -31,7 +32,7 @@ from exporter.settings.problems import ConfigError
 from exporter.settings.projects import Project
 from exporter.settings.shards import belongs
 from exporter.settings.watched import WatchedWebConfig
-from exporter.store import Instant, Limits, Store, Target, View
+from exporter.store import Store
 from exporter.web.access import Access, Doorkeeper
 from exporter.web.app import build
 from exporter.web.connection import Gate

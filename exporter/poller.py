@@ -14,8 +14,9 @@ from exporter.api.client import Client
 from exporter.api.errors import ApiError
 from exporter.api.models import MAX_ENTRIES, MAX_LABEL, Reading
 from exporter.instrumentation import Instrumentation
+from exporter.records import Instant
 from exporter.slices import in_slices
-from exporter.store import Change, Instant, Store
+from exporter.store import Change, Store
 
 Fetch = Literal["each", "list", "queue"]
 BUG = "internal_error"  # a failure's reason where the fault is ours

@@ -282,15 +282,18 @@ def _tolerant(model: TypeAdapter[Answer], raw: dict[str, Any], losses: Losses) -
     Where it still does not fit without them, the fields that they are in go whole."""
     refused: list[tuple[Any, ...]] = []
     rest = raw
-    for depth in (None, 1, 1):
+    for depth in (None, None, 1, 1):
         try:
             return model.validate_python(rest, context=losses), tuple(_field(path) for path in refused)
         except ValidationError as error:
             problems = error.errors(include_url=False, include_context=False, include_input=False)
+        losses.cut, losses.over = [], []
+        if any(problem["type"] == "string_unicode" for problem in problems):
+            rest = _with_printable_keys(rest)  # an odd name of a field that this version does not know
+            continue
         wrong = sorted({_known_part(rest, problem["loc"])[:depth] for problem in problems}, key=str)
         refused += wrong
         rest = _without(rest, wrong)
-        losses.cut, losses.over = [], []
     raise InvalidResponse("the answer fits in no way")
 
 
@@ -309,6 +312,12 @@ def _known_part(raw: Any, path: tuple[Any, ...]) -> tuple[Any, ...]:
         except (KeyError, IndexError, TypeError):
             return path[:depth]
     return path
+
+
+def _with_printable_keys(raw: Any) -> Any:
+    if isinstance(raw, dict):
+        return {_UNPRINTABLE.sub("\ufffd", key): _with_printable_keys(value) for key, value in raw.items()}
+    return [_with_printable_keys(value) for value in raw] if isinstance(raw, list) else raw
 
 
 def _without(raw: Any, paths: Iterable[tuple[Any, ...]]) -> Any:

@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric
 from exporter.metrics.families import PRICE, PROJECT
 from exporter.metrics.family import Family, Group, unique
 from exporter.metrics.sources import SOURCES
-from exporter.store import View
+from exporter.records import View
 
 
 class ViewCollector:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 
@@ -43,7 +44,7 @@ class _Segment:
 
     def __init__(self, lines: Sequence[bytes | memoryview]) -> None:
         self.body = b"".join(lines)
-        self._lengths = list(map(len, lines))  # bytes of each record's lines
+        self._lengths = array("Q", map(len, lines))  # bytes of each record's lines
 
     def lines(self) -> Iterator[memoryview]:
         body, start = memoryview(self.body), 0
@@ -71,7 +72,7 @@ class _Segment:
         lengths = list(map(len, texts))
         if sum(lengths) != len(body):  # not ASCII alone
             lengths = [len(text.encode()) for text in texts]
-        self._lengths = lengths
+        self._lengths = array("Q", lengths)
         self._put(body)
 
     def _put(self, body: bytes) -> None:

@@ -10,7 +10,7 @@ from exporter.metrics.families import GROUPS, PRICE, PROJECT
 from exporter.metrics.family import Family, Group
 from exporter.metrics.lines import ESCAPED, Writer, identify, writer
 from exporter.metrics.sources import SOURCES, Source, Subject
-from exporter.store import Record, View
+from exporter.records import Record, View
 
 Format = Literal["text", "openmetrics"]
 Steps = Generator[None, None, None]

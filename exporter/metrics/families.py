@@ -9,7 +9,7 @@ from typing import Any
 
 from exporter.api.models import Deployment, Replica
 from exporter.metrics.family import Family, Group, Sample, current, each, info, labelled, state, value
-from exporter.store import OTHER, ProjectRecord, Record, Transition
+from exporter.records import OTHER, ProjectRecord, Record, Transition
 
 STATUSES = ("Updating", "Scaling", "Ready", "Failed", "ScaledToZero")
 REPLICA_STATUSES = ("Running", "Waiting", "Terminated")

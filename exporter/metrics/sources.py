@@ -8,7 +8,7 @@ from typing import Any
 
 from exporter.metrics.families import DEPLOYMENT, HISTORY, POLL, REPLICA
 from exporter.metrics.family import Group
-from exporter.store import Record
+from exporter.records import Record
 
 Subject = tuple[tuple[str, ...], Any]  # identity label values, and what the rows of the group read
 

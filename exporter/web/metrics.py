@@ -16,8 +16,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from exporter.metrics.exposition import Exposition, Format
+from exporter.records import View
 from exporter.slices import in_slices
-from exporter.store import View
 from exporter.web.negotiation import CONTENT_TYPES, format_of, takes_gzip
 from exporter.web.refusals import Refusals
 

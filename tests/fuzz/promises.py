@@ -13,7 +13,8 @@ from exporter.api.listing import read_list
 from exporter.api.models import MAX_ENTRIES, MAX_LABEL, read_deployment
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.families import MAX_STATUSES
-from exporter.store import MAX_TRANSITIONS, Instant, Limits, Store, Target
+from exporter.records import Instant, Limits, Target
+from exporter.store import MAX_TRANSITIONS, Store
 from tests.hostile import WELL
 
 MAX_REPLICAS, MAX_DEPLOYMENTS = 5, 4

@@ -4,7 +4,8 @@ import pytest
 
 from exporter.api.errors import NotFound, ServerError
 from exporter.api.models import Deployment, Replica
-from exporter.store import Instant, Limits, Record, Store, Target
+from exporter.records import Instant, Limits, Record, Target
+from exporter.store import Store
 
 DOWN = ServerError("HTTP 503")
 

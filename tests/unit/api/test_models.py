@@ -122,3 +122,14 @@ def test_a_replica_without_a_name_is_refused(event: object) -> None:
     reading = read_deployment(json.dumps({"id": "d", "replica_events": {"": event, "r": {}}}).encode())
     assert reading.deployment.id == "d"
     assert set(reading.refused) & {"replica_events.*", "replica_events"}
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "\0", ""])
+def test_an_unknown_field_may_have_any_name(odd: str) -> None:
+    answer = {odd: 1, "name": "d", "autoscaling": {odd: 1, "target": 3}, "replica_events": {"r": {odd: 1, "image": 5}}}
+    reading = read_deployment(json.dumps(answer).encode())
+    assert (reading.deployment.name, reading.deployment.autoscaling and reading.deployment.autoscaling.target) == (
+        "d",
+        3,
+    )
+    assert reading.refused == ("replica_events.*.image",)

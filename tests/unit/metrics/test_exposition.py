@@ -13,7 +13,8 @@ from exporter.api.errors import ApiError, NotFound, ServerError
 from exporter.api.listing import read_list
 from exporter.metrics.collector import ViewCollector
 from exporter.metrics.exposition import Exposition
-from exporter.store import Instant, Store, Target, View
+from exporter.records import Instant, Target, View
+from exporter.store import Store
 from tests.hostile import WELL
 
 NAMES = ["a", "b", 'c "quoted"', "d\\é", "e%s"]

@@ -15,7 +15,8 @@ from exporter.api.models import Queue, read_deployment
 from exporter.metrics.collector import ViewCollector
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.families import GROUPS
-from exporter.store import Instant, Store, Target, View
+from exporter.records import Instant, Target, View
+from exporter.store import Store
 
 DATA = Path(__file__).parents[2] / "testdata"
 CASES = sorted(path.stem for path in (DATA / "api").glob("*.json"))

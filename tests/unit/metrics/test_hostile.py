@@ -12,7 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.api.listing import read_list
 from exporter.api.models import MAX_LABEL, read_deployment
 from exporter.metrics.exposition import Exposition
-from exporter.store import Instant, Store, Target
+from exporter.records import Instant, Target
+from exporter.store import Store
 from tests.hostile import hostile
 
 NOW = Instant(0.0, 1775001600.0)

@@ -20,7 +20,8 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from exporter.instrumentation import REFUSALS, Instrumentation
 from exporter.metrics.exposition import Exposition
-from exporter.store import Instant, Store
+from exporter.records import Instant
+from exporter.store import Store
 from exporter.web import connection as connection_module
 from exporter.web.access import Access, Doorkeeper
 from exporter.web.app import build
