@@ -110,7 +110,7 @@ def renderings(size: int, rounds: int) -> Iterator[Row]:
 
     def first_scrape() -> float:
         view = store.view(Instant(moment, moment))
-        return timed(lambda: exposition.page(view, "text"), time.process_time)
+        return timed(lambda: exposition.render(view, "text"), time.process_time)
 
     def change(*states: list[object]) -> Callable[[], float]:
         def run() -> float:

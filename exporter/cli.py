@@ -90,7 +90,7 @@ def _once(options: argparse.Namespace) -> int:
     daemon = Daemon(functools.partial(_load, options), runtime_metrics=False)
 
     worked = _run(_poll_once(daemon))
-    sys.stdout.buffer.write(daemon.endpoint().page())
+    sys.stdout.buffer.write(daemon.page())
     sys.stdout.flush()
     return FINE if worked else FAILED
 

@@ -20,6 +20,7 @@ from exporter import log as log_lines
 from exporter.api.client import Client, Endpoint
 from exporter.api.errors import REASONS, Unauthorized
 from exporter.api.models import Deployment
+from exporter.counted import changes
 from exporter.instrumentation import Instrumentation
 from exporter.metrics.exposition import Exposition
 from exporter.poller import BUG, Plan, Poller
@@ -38,7 +39,9 @@ from exporter.web.app import build
 from exporter.web.connection import Gate
 from exporter.web.listener import show_address
 from exporter.web.metrics import MetricsEndpoint, ScrapeLimit
+from exporter.web.own import OwnMetrics, Registries
 from exporter.web.refusals import Refusals
+from exporter.web.rendering import Rendering
 from exporter.web.server import server as web_server
 
 # Allocations between two looks for garbage, young, older, oldest: answers are trees, freed without it, and with the
@@ -79,6 +82,8 @@ class Daemon:
         loaded = load()
         log_lines.configure(loaded.settings.log.level, loaded.settings.log.format)
         self._web_config = WatchedWebConfig(loaded.settings.web.config_file, loaded.web)
+        self._own = OwnMetrics(Registries(self.instrumentation.registry, self.instrumentation.live, changes))
+        self._rendering = Rendering(lambda: self._parts.exposition, self.view)
         self._reload_refused = False
         self.instrumentation.reload_successful.set_function(self._runs_what_was_asked)
         self._parts = self._build(loaded, None)
@@ -95,8 +100,9 @@ class Daemon:
     def view(self) -> View:
         return self.store.view(clock())
 
-    def endpoint(self) -> MetricsEndpoint:
-        return MetricsEndpoint(lambda: self._parts.exposition, self.view, self.instrumentation.registry)
+    def page(self) -> bytes:
+        """Everything in the text format, for a command that ends then."""
+        return self._parts.exposition.render(self.view(), "text") + b"".join(self._own.text("text"))
 
     async def poll_once(self) -> bool:
         """Every plan once; whether all worked."""
@@ -119,7 +125,7 @@ class Daemon:
         lifecycle = reload if self.settings.web.enable_lifecycle else None
         web = self.settings.web
         refusals = Refusals(self.instrumentation)
-        scrapes = ScrapeLimit(self.endpoint(), web.max_requests, refusals)
+        scrapes = ScrapeLimit(MetricsEndpoint(self._rendering, self._own), web.max_requests, refusals)
         app = build(scrapes, web.telemetry_path, self.store.is_ready, lifecycle)
         gate = Gate(web.max_connections, self._access, refusals)
         server = web_server(Doorkeeper(app, self._access, refusals), gate)
@@ -128,6 +134,7 @@ class Daemon:
             scheduler.start()
             serving = asyncio.create_task(server.serve(sockets=[sock]))
             self._announce(sock)
+            drawing = asyncio.create_task(self._rendering.stay_current())
             stopping = asyncio.create_task(stop.wait())
             try:
                 await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -136,6 +143,7 @@ class Daemon:
                 scheduler.stop()
                 server.should_exit = True
                 stopping.cancel()
+                drawing.cancel()
                 await serving
                 await self.close()
                 log.info("stopped")
@@ -222,6 +230,8 @@ class Daemon:
         poller = self._parts.pollers.get(plan.project)
         if poller is not None:
             await poller.poll(plan)
+            if plan.fetch == "list":
+                self._rendering.stir()
 
 
 @contextlib.contextmanager

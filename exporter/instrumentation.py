@@ -1,22 +1,15 @@
-"""The exporter's metrics about itself, in a registry of its own."""
+"""The exporter's metrics about itself, in registries of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-    disable_created_metrics,
-)
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import Gauge as LiveGauge
 from prometheus_client.metrics_core import Metric
 
 from exporter import __version__
+from exporter.counted import Counter, Gauge, Histogram
 
 NO_ANSWER = "error"  # the `code` of a request that got no status line
 # What the API documents, and what stands in front of such APIs; each starts at 0 so that rate() sees the first.
@@ -34,16 +27,15 @@ REFUSALS = ("connection_limit", "scrape_limit", "header_limit", "slow_client", "
 POLL_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # s; a poll's deadline is 10 s by default
 
 
-# prometheus_client would add a second series to each counter, which nobody asked for.
-disable_created_metrics()  # type: ignore[no-untyped-call]  # has no annotations
-
-
 class Instrumentation:
     """Counters that outlive a reload."""
 
     def __init__(self, *, runtime: bool = True) -> None:
-        """`runtime`: also process_* and python_*, which a textfile must not repeat from node_exporter's own."""
+        """`runtime`: also process_* and python_*, which a textfile must not repeat from node_exporter's own.
+
+        `registry` counts events; what is in `live` has to be asked each time."""
         self.registry = CollectorRegistry(auto_describe=True)  # so that name[] finds every collector
+        self.live = CollectorRegistry(auto_describe=True)
         self.build_info = Gauge(
             "together_exporter_build_info",
             "Always 1; the exporter's version.",
@@ -96,10 +88,10 @@ class Instrumentation:
             ["reason"],
             registry=self.registry,
         )
-        self.reload_successful = Gauge(
+        self.reload_successful = LiveGauge(
             "together_exporter_config_last_reload_successful",
             "1 if the running configuration is the one last asked for, 0 if the last reload was refused.",
-            registry=self.registry,
+            registry=self.live,
         )
         self.reload_timestamp = Gauge(
             "together_exporter_config_last_reload_success_timestamp_seconds",
@@ -117,9 +109,9 @@ class Instrumentation:
         for reason in REFUSALS:
             self.refused.labels(reason)
         if runtime:
-            ProcessCollector(registry=self.registry)
-            PlatformCollector(registry=self.registry)
-            GCCollector(registry=self.registry)
+            ProcessCollector(registry=self.live)
+            PlatformCollector(registry=self.live)
+            GCCollector(registry=self.live)
 
     def start_project(self, project: str, fetches: Iterable[str], reasons: Iterable[str]) -> None:
         """Every label set that can be known beforehand appears with 0."""
@@ -142,4 +134,4 @@ def described() -> Iterable[Metric]:
     instrumentation = Instrumentation(runtime=False)
     instrumentation.start_project("", ("each",), ("",))
     instrumentation.shard_info.labels(0, 1).set(1)
-    return instrumentation.registry.collect()
+    return (*instrumentation.registry.collect(), *instrumentation.live.collect())

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Generator
 from typing import TypeVar
 
-SLICE = 0.01  # s; what a scrape may have to wait for work of another kind
+SLICE = 0.005  # s; what a scrape may have to wait for work of another kind, at each of its own steps
+PAUSE = 0.001  # s between slices, in which a scrape goes through many steps; also the client's time to read
 
 Result = TypeVar("Result")
 
@@ -22,5 +23,5 @@ async def in_slices(steps: Generator[None, None, Result]) -> Result:
             result: Result = end.value
             return result
         if loop.time() - began > SLICE:
-            await asyncio.sleep(0)
+            await asyncio.sleep(PAUSE)
             began = loop.time()

@@ -10,6 +10,7 @@ from itertools import islice
 from exporter.api.errors import ApiError, NotFound
 from exporter.api.models import Deployment, Queue, Replica
 from exporter.records import OTHER, Instant, Limits, ProjectRecord, Record, Target, Transition, View
+from exporter.steps import in_one_go
 
 MAX_TRANSITIONS = 100  # of one deployment that are told apart; the known statuses make 20
 
@@ -91,13 +92,7 @@ class Store:
 
     def apply_list(self, project: str, deployments: Sequence[Deployment], now: Instant) -> ListChange:
         """A project's whole list, in one go."""
-        steps = self.applying_list(project, deployments, now)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                result: ListChange = end.value
-                return result
+        return in_one_go(self.applying_list(project, deployments, now))
 
     def applying_list(
         self, project: str, deployments: Sequence[Deployment], now: Instant

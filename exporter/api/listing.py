@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Generator
-from typing import Any
 
 from exporter.api.errors import InvalidResponse
 from exporter.api.models import Deployment, Reading, any_int, read_object
+from exporter.steps import in_one_go
 
 _DECODER = json.JSONDecoder(parse_int=any_int)
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -129,10 +129,4 @@ def _expect_end(text: str, position: int) -> None:
 
 def read_list(body: bytes) -> tuple[Reading, ...]:
     """A list of which nothing is known yet, in one go. Raises InvalidResponse."""
-    steps: Generator[None, Any, tuple[Reading, ...]] = ListReader().read(body)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: tuple[Reading, ...] = end.value
-            return result
+    return in_one_go(ListReader().read(body))

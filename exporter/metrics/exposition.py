@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from exporter.metrics.column import Column
 from exporter.metrics.families import GROUPS, PRICE, PROJECT
-from exporter.metrics.family import Family, Group
-from exporter.metrics.lines import ESCAPED, Writer, identify, writer
+from exporter.metrics.family import Group
+from exporter.metrics.lines import Writer, identify, writer
+from exporter.metrics.page import Format, Page
 from exporter.metrics.sources import SOURCES, Source, Subject
 from exporter.records import Record, View
+from exporter.steps import in_one_go
 
-Format = Literal["text", "openmetrics"]
 Steps = Generator[None, None, None]
-CHUNK = 64 * 2**10  # bytes from which lines are a chunk of their own; shorter ones share one
 
 
 class Exposition:
@@ -29,48 +29,26 @@ class Exposition:
     def _forget(self) -> None:
         self._blocks = [_Block(source) for source in SOURCES]
         self._drawn: list[Record | None] = []  # by place; None: new, has no lines yet
-        self._generation: int | None = None  # None: drawing has begun and not ended
-        self._bodies: dict[str, list[bytes]] = {}  # of each family that has a sample
-        self._chunks: dict[Format, tuple[bytes, ...]] = {}
+        self._page: Page | None = Page(-1, {})  # None: drawing has begun and not ended
 
-    def is_drawn(self, view: View) -> bool:
-        return view.generation == self._generation
-
-    def draw(self, view: View) -> Steps:
+    def draw(self, view: View) -> Generator[None, None, Page]:
         """Brings what is drawn up to the view, in steps of a few milliseconds at most. A record that has not changed
         costs a comparison. Drawing that is given up half way is begun anew by the next."""
-        if self.is_drawn(view):
-            return
-        if self._generation is None:
+        if self._page is not None and self._page.generation == view.generation:
+            return self._page
+        if self._page is None:
             self._forget()
-        self._generation = None
+        self._page = None
         yield from self._arrange(view.records)
         for block in self._blocks:
             yield from block.draw(self._drawn, view.records)
         self._drawn = list(view.records)
-        self._bodies = {name: bodies for name, bodies in self._families(view) if any(bodies)}
-        self._chunks = {}
-        self._generation = view.generation
+        self._page = Page(view.generation, dict(self._families(view)))
+        return self._page
 
-    def chunks(self, format_: Format) -> tuple[bytes, ...]:
-        """All drawn families that have a sample, `# EOF` not included. Long ones that have not changed since the last
-        drawing are the same objects."""
-        chunks = self._chunks.get(format_)
-        if chunks is None:
-            chunks = self._chunks[format_] = tuple(_chunked(format_, self._bodies))
-        return chunks
-
-    def page(self, view: View, format_: Format) -> bytes:
+    def render(self, view: View, format_: Format) -> bytes:
         """The view as a whole, drawn in one go."""
-        for _ in self.draw(view):
-            pass
-        return b"".join(self.chunks(format_))
-
-    def selection(self, format_: Format, names: frozenset[str]) -> bytes:
-        """What is drawn of the families of these names."""
-        return b"".join(
-            HEADERS[format_][name] + b"".join(bodies) for name, bodies in self._bodies.items() if name in names
-        )
+        return b"".join(in_one_go(self.draw(view)).chunks(format_))
 
     def _arrange(self, records: Sequence[Record]) -> Steps:
         """Gives each record its place where others came or went; its lines move with it."""
@@ -133,35 +111,6 @@ def _bodies(group: Group[Any], subjects: Iterable[Subject]) -> Iterator[tuple[st
         yield family.name, ["".join([write(identity, subject) for identity, subject in known]).encode()]
 
 
-def _chunked(format_: Format, families: Mapping[str, Sequence[bytes]]) -> Iterator[bytes]:
-    """Families with their headers; short pieces together, long ones not copied."""
-    short: list[bytes] = []
-    for name, bodies in families.items():
-        short.append(HEADERS[format_][name])
-        for body in bodies:
-            if len(body) < CHUNK:
-                short.append(body)
-                continue
-            yield b"".join(short)
-            yield body
-            short = []
-    yield b"".join(short)
-
-
-def _text_header(family: Family[Any]) -> bytes:
-    help_ = family.help.replace("\\", r"\\").replace("\n", r"\n")
-    return f"# HELP {family.name} {help_}\n# TYPE {family.name} {family.type}\n".encode()
-
-
-def _openmetrics_header(family: Family[Any]) -> bytes:
-    name = family.name.removesuffix("_total") if family.type == "counter" else family.name
-    return f"# HELP {name} {ESCAPED[family.help]}\n# TYPE {name} {family.type}\n".encode()
-
-
 WRITERS: dict[str, Writer] = {
     family.name: writer(family, group.identity) for group in GROUPS for family in group.families
-}
-HEADERS: dict[Format, dict[str, bytes]] = {
-    "text": {family.name: _text_header(family) for group in GROUPS for family in group.families},
-    "openmetrics": {family.name: _openmetrics_header(family) for group in GROUPS for family in group.families},
 }

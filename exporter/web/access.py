@@ -14,10 +14,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import bcrypt
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -113,14 +114,14 @@ class Doorkeeper:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         access = self._access()
-        headers = {**SECURITY_HEADERS, **access.headers}
+        headers = _raw_headers(tuple(access.headers.items()))
         began, client = time.monotonic(), _client(scope)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = MutableHeaders(raw=message["headers"])
-                for name, value in headers.items():
-                    given.setdefault(name, value)
+                given = message["headers"]
+                names = {name.lower() for name, _ in given}
+                given += [header for header in headers if header[0] not in names]
                 took = f"{time.monotonic() - began:.3f}s"
                 where = {"method": scope["method"], "path": scope["path"], "client": client}
                 log.debug("request", **where, status=message["status"], took=took)
@@ -163,6 +164,13 @@ class Bucket:
             return False
         self._tokens -= 1
         return True
+
+
+@lru_cache(maxsize=2)
+def _raw_headers(configured: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
+    """What every answer carries, as ASGI has it."""
+    headers = {name.lower(): value for name, value in (*SECURITY_HEADERS.items(), *configured)}
+    return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items())
 
 
 def _client(scope: Scope) -> str:

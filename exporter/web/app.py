@@ -9,9 +9,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter import __version__
-from exporter.web.metrics import ScrapeLimit
 
 Reload = Callable[[], Awaitable[str | None]]  # the message of what is wrong with the new file, None when it is in place
 
@@ -25,7 +25,7 @@ PAGE = """<!doctype html>
 """
 
 
-def build(metrics: ScrapeLimit, telemetry_path: str, is_ready: Callable[[], bool], reload: Reload | None) -> Starlette:
+def build(metrics: ASGIApp, telemetry_path: str, is_ready: Callable[[], bool], reload: Reload | None) -> ASGIApp:
     """`reload` None: POST /-/reload is refused."""
 
     async def page(_: Request) -> Response:
@@ -49,12 +49,21 @@ def build(metrics: ScrapeLimit, telemetry_path: str, is_ready: Callable[[], bool
             return PlainTextResponse(f"{problem}\n", status_code=500)
         return PlainTextResponse("Reloaded.\n")
 
-    return Starlette(
+    others = Starlette(
         routes=[
             Route("/", page),
-            Route(telemetry_path, metrics.answer),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
             Route("/-/reload", reloaded, methods=["POST", "PUT"]),
         ]
     )
+    return _first(metrics, telemetry_path, others)
+
+
+def _first(app: ASGIApp, path: str, others: ASGIApp) -> ASGIApp:
+    """One path goes to its application on the shortest way."""
+
+    async def either(scope: Scope, receive: Receive, send: Send) -> None:
+        await (app if scope["path"] == path else others)(scope, receive, send)
+
+    return either

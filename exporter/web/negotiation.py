@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import lru_cache
 
-from exporter.metrics.exposition import Format
+from exporter.metrics.page import Format
 
 CONTENT_TYPES: dict[Format, str] = {
     "text": "text/plain; version=0.0.4; charset=utf-8",
     "openmetrics": "application/openmetrics-text; version=1.0.0; charset=utf-8",
 }
+KNOWN = 64  # headers that are remembered; a scraper sends the same each time
 OPENMETRICS_VERSIONS = frozenset({"", "1.0.0"})
 
 
+@lru_cache(maxsize=KNOWN)
 def format_of(accept: str) -> Format:
     """OpenMetrics where it is asked for at least as much as anything else that is served; else the text format."""
     openmetrics, text = 0.0, 0.0
@@ -25,6 +28,7 @@ def format_of(accept: str) -> Format:
     return "openmetrics" if openmetrics > 0 and openmetrics >= text else "text"
 
 
+@lru_cache(maxsize=KNOWN)
 def takes_gzip(accept_encoding: str) -> bool:
     """Whether gzip, or anything, is named with a quality above 0; the more exact name counts."""
     qualities = {name: quality for name, _, quality in _ranges(accept_encoding)}

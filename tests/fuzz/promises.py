@@ -39,9 +39,9 @@ def keeps_its_promises(answer: bytes) -> None:
         page = _page(exposition, store)
         assert _lines_of(page, "each", "well") == well
     _check(page)
-    openmetrics = exposition.page(store.view(NOW), "openmetrics") + b"# EOF\n"
+    openmetrics = exposition.render(store.view(NOW), "openmetrics") + b"# EOF\n"
     list(openmetrics_families(openmetrics.decode()))  # type: ignore[no-untyped-call]  # has no annotations
-    assert exposition.page(store.view(NOW), "text") == Exposition({}).page(store.view(NOW), "text")
+    assert exposition.render(store.view(NOW), "text") == Exposition({}).render(store.view(NOW), "text")
     _poll(store, "x", GOOD)
     fresh = Store([Target("each", ("x",), False, LIMITS)])
     _poll(fresh, "x", GOOD)
@@ -66,7 +66,7 @@ def _poll_list(store: Store, body: bytes) -> None:
 
 
 def _page(exposition: Exposition, store: Store) -> str:
-    return exposition.page(store.view(NOW), "text").decode()
+    return exposition.render(store.view(NOW), "text").decode()
 
 
 def _check(page: str) -> None:

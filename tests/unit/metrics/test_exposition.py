@@ -55,4 +55,4 @@ def test_drawing_bit_by_bit_is_drawing_anew(polls: list[list[dict[str, Any]] | A
         else:
             store.apply_list("p", [reading.deployment for reading in read_list(body(outcome))], now)
         view = store.view(now)
-        assert exposition.page(view, "text") == Exposition({}).page(view, "text") == oracle(view)
+        assert exposition.render(view, "text") == Exposition({}).render(view, "text") == oracle(view)

@@ -16,6 +16,7 @@ from exporter.metrics.collector import ViewCollector
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.families import GROUPS
 from exporter.records import Instant, Target, View
+from exporter.steps import in_one_go
 from exporter.store import Store
 
 DATA = Path(__file__).parents[2] / "testdata"
@@ -41,7 +42,7 @@ def oracle(view: View) -> CollectorRegistry:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_exposition_of_an_answer(case: str) -> None:
-    page = Exposition(PRICES).page(view_of(case), "text")
+    page = Exposition(PRICES).render(view_of(case), "text")
     golden = DATA / "exposition" / f"{case}.txt"
     if os.environ.get("GOLDEN"):
         golden.write_bytes(page)
@@ -58,26 +59,44 @@ def test_promtool_finds_nothing(case: str) -> None:
 
 def test_every_byte_is_what_prometheus_client_would_write() -> None:
     view = view_of(*CASES)
-    assert Exposition(PRICES).page(view, "text") == generate_latest(oracle(view))
-    page = Exposition(PRICES).page(view, "openmetrics") + b"# EOF\n"
+    assert Exposition(PRICES).render(view, "text") == generate_latest(oracle(view))
+    page = Exposition(PRICES).render(view, "openmetrics") + b"# EOF\n"
     assert page == generate_openmetrics(oracle(view))  # type: ignore[no-untyped-call]  # has no annotations
     assert list(text_string_to_metric_families(page.decode()))  # type: ignore[no-untyped-call]  # has no annotations
+
+
+def apply(store: Store, case: str) -> None:
+    reading = read_deployment((DATA / "api" / f"{case}.json").read_bytes())
+    store.apply("p", "rollout", reading.deployment, NOW)
 
 
 def test_what_is_drawn_once_is_drawn_as_if_anew() -> None:
     store = Store([Target("p", ("rollout",), False)])
     exposition = Exposition(PRICES)
     for case in ("rollout", "unknown", "rollout", "null"):
-        reading = read_deployment((DATA / "api" / f"{case}.json").read_bytes())
-        store.apply("p", "rollout", reading.deployment, NOW)
-        assert exposition.page(store.view(NOW), "text") == Exposition(PRICES).page(store.view(NOW), "text")
+        apply(store, case)
+        assert exposition.render(store.view(NOW), "text") == Exposition(PRICES).render(store.view(NOW), "text")
 
 
 def test_nothing_changed_is_not_drawn_again() -> None:
     exposition, view = Exposition(PRICES), view_of("rollout")
-    exposition.page(view, "text")
+    page = in_one_go(exposition.draw(view))
     assert list(exposition.draw(view)) == []
-    assert exposition.chunks("text") is exposition.chunks("text")
+    assert in_one_go(exposition.draw(view)) is page
+    assert page.chunks("text") is page.chunks("text")
+
+
+def test_a_page_stays_as_it_is_while_the_next_one_is_drawn() -> None:
+    store, exposition, steps = Store([Target("p", ("rollout",), False)]), Exposition(PRICES), 0
+    apply(store, "rollout")
+    page = in_one_go(exposition.draw(store.view(NOW)))
+    before = b"".join(page.chunks("text"))
+    apply(store, "unknown")
+    for _ in exposition.draw(store.view(NOW)):
+        steps += 1
+        assert b"".join(page.chunks("text")) == before
+    assert steps
+    assert exposition.render(store.view(NOW), "text") != before == b"".join(page.chunks("text"))
 
 
 def test_drawing_that_is_given_up_is_begun_anew() -> None:
@@ -87,17 +106,16 @@ def test_drawing_that_is_given_up_is_begun_anew() -> None:
         for _ in range(steps):
             next(given_up)
         given_up.close()
-    assert exposition.page(view, "text") == Exposition(PRICES).page(view, "text")
+    assert exposition.render(view, "text") == Exposition(PRICES).render(view, "text")
 
 
 def test_no_secret_is_in_the_page() -> None:
-    assert b"hunter2" not in Exposition(PRICES).page(view_of("rollout"), "text")
+    assert b"hunter2" not in Exposition(PRICES).render(view_of("rollout"), "text")
 
 
 def test_a_selection_holds_what_was_asked_for() -> None:
-    exposition = Exposition(PRICES)
-    exposition.page(view_of("rollout"), "text")
-    page = exposition.selection("text", frozenset({"together_deployment_up", "nope"}))
+    drawn = in_one_go(Exposition(PRICES).draw(view_of("rollout")))
+    page = drawn.selection("text", frozenset({"together_deployment_up", "nope"}))
     assert [line for line in page.decode().splitlines() if not line.startswith("#")] == [
         'together_deployment_up{deployment="chat \\"prod\\"\\\\\\n",project="research"} 1.0'
     ]

@@ -26,9 +26,9 @@ def page_of(*bodies: bytes) -> str:
     readings = read_list(b'{"data": [' + b",".join(bodies) + b"]}")
     store.apply_list("p", [reading.deployment for reading in readings], NOW)
     view = store.view(NOW)
-    openmetrics = Exposition({}).page(view, "openmetrics") + b"# EOF\n"
+    openmetrics = Exposition({}).render(view, "openmetrics") + b"# EOF\n"
     assert list(openmetrics_families(openmetrics.decode()))  # type: ignore[no-untyped-call]  # has no annotations
-    return Exposition({}).page(view, "text").decode()
+    return Exposition({}).render(view, "text").decode()
 
 
 def series(page: str) -> Iterator[tuple[str, frozenset[tuple[str, str]]]]:

@@ -28,7 +28,9 @@ from exporter.web.app import build
 from exporter.web.connection import MAX_HEADERS, Gate
 from exporter.web.listener import listen
 from exporter.web.metrics import MetricsEndpoint, ScrapeLimit
+from exporter.web.own import OwnMetrics, Registries
 from exporter.web.refusals import Refusals
+from exporter.web.rendering import Rendering
 from exporter.web.server import server
 from tests.conftest import until
 
@@ -50,7 +52,9 @@ class Web:
         for n in range(20_000):
             large.labels("x" * 200 + str(n))
         store, refusals = Store(), Refusals(self.instrumentation)
-        metrics = MetricsEndpoint(lambda: Exposition({}), lambda: store.view(Instant(0, 0)), registry)
+        exposition = Exposition({})
+        rendering = Rendering(lambda: exposition, lambda: store.view(Instant(0, 0)))
+        metrics = MetricsEndpoint(rendering, OwnMetrics(Registries(registry, CollectorRegistry(), lambda: 0)))
         app = build(ScrapeLimit(metrics, self.max_requests, refusals), "/metrics", lambda: True, None)
         gate = Gate(self.max_connections, lambda: self.access, refusals)
         self.server = server(Doorkeeper(app, lambda: self.access, refusals), gate)
