@@ -85,7 +85,7 @@ class Daemon:
         self._own = OwnMetrics(Registries(self.instrumentation.registry, self.instrumentation.live, changes))
         self._rendering = Rendering(lambda: self._parts.exposition, self.view)
         self._reload_refused = False
-        self.instrumentation.reload_successful.set_function(self._runs_what_was_asked)
+        self._configuration_state: float | None = None
         self._parts = self._build(loaded, None)
         self._apply(self._parts)
 
@@ -151,10 +151,15 @@ class Daemon:
     def _access(self) -> Access:
         """Who may come in now, by the web configuration's files as they are now."""
         config = self._web_config.current()
+        self._note_configuration()
         return Access(config.tls, config.allowed_sans, config.users, config.headers, config.rate)
 
-    def _runs_what_was_asked(self) -> float:
-        return float(not self._reload_refused and self._web_config.problem is None)
+    def _note_configuration(self) -> None:
+        """Shows whether what runs is what was asked for."""
+        state = float(not self._reload_refused and self._web_config.problem is None)
+        if state != self._configuration_state:
+            self._configuration_state = state
+            self.instrumentation.reload_successful.set(state)
 
     def _announce(self, sock: socket.socket) -> None:
         projects = self._parts.loaded.projects
@@ -174,6 +179,7 @@ class Daemon:
             loaded = self._load()
         except ConfigError as error:
             self._reload_refused = True
+            self._note_configuration()
             log.error("reload refused", error=str(error), effect="the running configuration stays")
             return str(error)
         self._parts = self._build(loaded, old)
@@ -218,6 +224,7 @@ class Daemon:
         for project, file in parts.loaded.open_key_files():
             log.warning("key file can be read by everyone", project=project, file=file, mend=f"chmod o-r {file}")
         self._reload_refused = False
+        self._note_configuration()
         self.instrumentation.reload_timestamp.set(clock().unix)
         self.instrumentation.shard_info.clear()
         self.instrumentation.shard_info.labels(settings.shard.index, settings.shard.total).set(1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client import Gauge as LiveGauge
 from prometheus_client.metrics_core import Metric
 
 from exporter import __version__
@@ -33,7 +32,7 @@ class Instrumentation:
     def __init__(self, *, runtime: bool = True) -> None:
         """`runtime`: also process_* and python_*, which a textfile must not repeat from node_exporter's own.
 
-        `registry` counts events; what is in `live` has to be asked each time."""
+        `registry` has what is written to; what is in `live` has to be asked each time."""
         self.registry = CollectorRegistry(auto_describe=True)  # so that name[] finds every collector
         self.live = CollectorRegistry(auto_describe=True)
         self.build_info = Gauge(
@@ -88,10 +87,10 @@ class Instrumentation:
             ["reason"],
             registry=self.registry,
         )
-        self.reload_successful = LiveGauge(
+        self.reload_successful = Gauge(
             "together_exporter_config_last_reload_successful",
             "1 if the running configuration is the one last asked for, 0 if the last reload was refused.",
-            registry=self.live,
+            registry=self.registry,
         )
         self.reload_timestamp = Gauge(
             "together_exporter_config_last_reload_success_timestamp_seconds",
