@@ -17,7 +17,7 @@ OPENMETRICS_VERSIONS = frozenset({"", "1.0.0"})
 
 
 @lru_cache(maxsize=KNOWN)
-def format_of(accept: str) -> Format:
+def format_of(accept: bytes) -> Format:
     """OpenMetrics where it is asked for at least as much as anything else that is served; else the text format."""
     openmetrics, text = 0.0, 0.0
     for media_type, parameters, quality in _ranges(accept):
@@ -29,15 +29,15 @@ def format_of(accept: str) -> Format:
 
 
 @lru_cache(maxsize=KNOWN)
-def takes_gzip(accept_encoding: str) -> bool:
+def takes_gzip(accept_encoding: bytes) -> bool:
     """Whether gzip, or anything, is named with a quality above 0; the more exact name counts."""
     qualities = {name: quality for name, _, quality in _ranges(accept_encoding)}
     return qualities.get("gzip", qualities.get("*", 0.0)) > 0
 
 
-def _ranges(header: str) -> Iterator[tuple[str, dict[str, str], float]]:
+def _ranges(header: bytes) -> Iterator[tuple[str, dict[str, str], float]]:
     """(name, parameters, quality from 0 to 1) of each element; nonsense as quality counts as 0."""
-    for element in header.split(","):
+    for element in header.decode("latin-1").split(","):
         name, *rest = (part.strip() for part in element.split(";"))
         parameters = {
             key.strip().lower(): value.strip().strip('"') for key, _, value in (p.partition("=") for p in rest)

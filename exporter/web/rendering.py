@@ -20,16 +20,20 @@ LONG = 256 * 2**10  # bytes from which compressing is done beside the event loop
 ASKED = 300.0  # s; a format that nobody has asked for since is not compressed before somebody does
 GZIP_LEVEL = 1  # this text shrinks 19-fold at once; level 6 takes three times as long for 4 % more
 RAW_DEFLATE = -15
+GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Chunks and their compressed forms, to which more can be appended. `crc` and `length`: of the chunks."""
+    """Chunks, their compressed forms, and these as the beginning of a gzip member, to which more can be appended.
+
+    `crc` and `length`: of the chunks."""
 
     chunks: tuple[bytes, ...] = ()
     deflated: tuple[bytes, ...] = ()
+    beginning: bytes = b""
     crc: int = 0
     length: int = 0
 
@@ -135,12 +139,12 @@ def _packed(before: Packed, chunks: tuple[bytes, ...]) -> Packed:
     known = dict(zip(map(id, before.chunks), before.deflated, strict=True))
     deflated, crc = [], 0
     for chunk in chunks:
-        deflated.append(known.get(id(chunk)) or deflate(chunk, zlib.Z_SYNC_FLUSH))
+        deflated.append(known.get(id(chunk)) or deflate(chunk))
         crc = zlib.crc32(chunk, crc)
-    return Packed(chunks, tuple(deflated), crc, sum(map(len, chunks)))
+    return Packed(chunks, tuple(deflated), b"".join((GZIP_HEADER, *deflated)), crc, sum(map(len, chunks)))
 
 
-def deflate(data: bytes, end: int) -> bytes:
-    """`end`: zlib's Z_SYNC_FLUSH where more follows, Z_FINISH where the stream ends."""
+def deflate(data: bytes) -> bytes:
+    """As a part of a raw deflate stream that others may follow."""
     packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, RAW_DEFLATE)
-    return packer.compress(data) + packer.flush(end)
+    return packer.compress(data) + packer.flush(zlib.Z_SYNC_FLUSH)

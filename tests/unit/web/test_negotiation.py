@@ -29,7 +29,7 @@ PROMETHEUS_3 = (
     ],
 )
 def test_the_format_is_what_accept_asks_for(accept: str, format_: str) -> None:
-    assert format_of(accept) == format_
+    assert format_of(accept.encode()) == format_
 
 
 @pytest.mark.parametrize(
@@ -44,4 +44,4 @@ def test_the_format_is_what_accept_asks_for(accept: str, format_: str) -> None:
     ],
 )
 def test_gzip_where_it_is_accepted(header: str, *, gzip: bool) -> None:
-    assert takes_gzip(header) is gzip
+    assert takes_gzip(header.encode()) is gzip
