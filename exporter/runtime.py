@@ -28,7 +28,7 @@ class Runtime:
             "process_virtual_memory_bytes": float(int(pages[0]) * PAGE),
             "process_resident_memory_bytes": float(int(pages[1]) * PAGE),
             "process_cpu_seconds_total": usage.ru_utime + usage.ru_stime,
-            "process_open_fds": float(len(os.listdir("/proc/self/fd"))),
+            "process_open_fds": float(_open_files()),
             "process_max_fds": float(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
         }
         for number, generation in enumerate(gc.get_stats()):
@@ -37,3 +37,8 @@ class Runtime:
             values[f"python_gc_objects_uncollectable_total{labels}"] = float(generation["uncollectable"])
             values[f"python_gc_collections_total{labels}"] = float(generation["collections"])
         return values
+
+
+def _open_files() -> int:
+    """Linux 6.2 and later say it as the folder's size, earlier ones 0."""
+    return os.stat("/proc/self/fd").st_size or len(os.listdir("/proc/self/fd"))

@@ -98,11 +98,10 @@ class MetricsEndpoint:
 
 
 def _stored(data: bytes) -> bytes:
-    """The last part of a raw deflate stream, not compressed: blocks with their length, and its complement."""
+    """The last part of a raw deflate stream, not compressed: blocks, each behind its length and that's complement."""
     blocks = [data[start : start + MAX_STORED] for start in range(0, len(data) or 1, MAX_STORED)]
-    last = len(blocks) - 1
-    heads = (struct.pack("<BHH", n == last, len(block), len(block) ^ MAX_STORED) for n, block in enumerate(blocks))
-    return b"".join(part for pair in zip(heads, blocks, strict=True) for part in pair)
+    *others, last = (struct.pack("<HH", len(block), len(block) ^ MAX_STORED) + block for block in blocks)
+    return b"".join([*(b"\0" + block for block in others), b"\1" + last])
 
 
 def _names(query: bytes) -> frozenset[str]:

@@ -63,8 +63,9 @@ class Rendering:
 
     async def current(self) -> Rendered:
         """With everything that is known now; while a large fleet is drawn beside, with what was known before."""
-        exposition, latest = self._exposition(), self._latest
-        if self._is_beside and latest is not None and latest.exposition is exposition:
+        latest = self._latest
+        is_of_now = latest is not None and latest.exposition is self._exposition()
+        if latest and is_of_now and (self._is_beside or latest.page.generation == self._view().generation):
             return latest
         async with self._drawing:
             rendered = await self._drawn()
