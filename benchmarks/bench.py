@@ -104,7 +104,7 @@ def scrapes(size: int, rounds: int) -> Iterator[Row]:
 def renderings(size: int, rounds: int) -> Iterator[Row]:
     """The work of the first scrape after a poll, in processor time, against prometheus_client with as many gauges."""
     lists = [read_list(answer(size, turn, changed)) for turn, changed in ((0, 0), (1, size // 100), (1, size))]
-    still, one_percent, every = ([reading.deployment for reading in readings] for readings in lists)
+    still, one_percent, every = lists
     store, exposition = Store([Target("p")]), Exposition({})
     moment = 0.0
 

@@ -46,7 +46,7 @@ from exporter.web.server import server as web_server
 
 # Allocations between two looks for garbage, young, older, oldest: answers are trees, freed without it, and with the
 # defaults each large one has everything that is known looked through again and again.
-GARBAGE_THRESHOLDS = (10_000, 10, 500)
+GARBAGE_THRESHOLDS = (10_000, 2, 2_500)
 
 log = structlog.get_logger()
 

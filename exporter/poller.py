@@ -105,17 +105,11 @@ class Poller:
 
     async def _poll_list(self) -> None:
         readings = await self._client.deployments()
-        deployments = [reading.deployment for reading in readings]
-        result = await in_slices(self._store.applying_list(self._project, deployments, self._clock()))
+        result = await in_slices(self._store.applying_list(self._project, readings, self._clock()))
         for change in result.changes:
             self._report(change)
-        shown = {change.record.key for change in result.changes}
-        for reading in readings:
-            if reading.is_whole:
-                continue
-            key = next((key for key in (reading.deployment.id, reading.deployment.name) if key in shown), None)
-            if key is not None:
-                self._report_reading(key, reading)
+        for key, reading in result.not_whole:
+            self._report_reading(key, reading)
         for record in result.gone:
             self._told.pop(record.key, None)
             self._queue_errors.pop(record.key, None)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Container, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from exporter.api.errors import ApiError, NotFound
-from exporter.api.models import Deployment, Queue, Replica
+from exporter.api.models import Deployment, Queue, Reading, Replica
 from exporter.records import OTHER, Instant, Limits, ProjectRecord, Record, Target, Transition, View
 from exporter.steps import in_one_go
 
+NEVER = float("inf")  # monotonic seconds
 MAX_TRANSITIONS = 100  # of one deployment that are told apart; the known statuses make 20
 
 
@@ -26,11 +26,16 @@ class Change:
     replicas_dropped: int = 0
     duplicate: bool = False
 
+    @property
+    def is_news(self) -> bool:
+        return bool(self.transition or self.recovered or self.new_error or self.replicas_dropped or self.duplicate)
+
 
 @dataclass(frozen=True, slots=True)
 class ListChange:
-    """What one list changed. `dropped`: deployments over the limit; `aliases`: configured twice, by name and by ID;
-    `repeated`: listed more than once, the last counts; `nameless`: how many had neither ID nor name."""
+    """What one list changed. `changes`: those that are news; `dropped`: deployments over the limit; `aliases`:
+    configured twice, by name and by ID; `repeated`: listed more than once, the last counts; `nameless`: how many had
+    neither ID nor name; `not_whole`: by key."""
 
     changes: tuple[Change, ...] = ()
     gone: tuple[Record, ...] = ()
@@ -38,6 +43,7 @@ class ListChange:
     aliases: tuple[str, ...] = ()
     repeated: tuple[str, ...] = ()
     nameless: int = 0
+    not_whole: tuple[tuple[str, Reading], ...] = ()
 
 
 @dataclass(slots=True)
@@ -49,14 +55,26 @@ class _Project:
     polled: bool = False  # the list, at least once
 
 
+@dataclass(slots=True)
+class _Listed:
+    """A list by key: what is `wanted` of it, what of that came `repeated` or is `not_whole`."""
+
+    wanted: dict[str, Reading] = field(default_factory=dict)
+    repeated: list[str] = field(default_factory=list)
+    not_whole: dict[str, Reading] = field(default_factory=dict)
+    nameless: int = 0
+
+
 class Store:
     """Filled by polls, read by scrapes; it calls nobody."""
 
     def __init__(self, targets: Iterable[Target] = ()) -> None:
         self._projects: dict[str, _Project] = {}
         self._generation = 0
-        self._view: View | None = None
+        self._view = View(0, (), ())
         self._view_expires = float("inf")
+        self._has_changed = True  # since the view was made
+        self._held = 0  # lists that are being put in place
         self.configure(targets)
 
     def configure(self, targets: Iterable[Target]) -> None:
@@ -90,29 +108,38 @@ class Store:
         home = self._asking(project, key)
         return self._fail(home, key, error, ends_state=isinstance(error, NotFound)) if home else None
 
-    def apply_list(self, project: str, deployments: Sequence[Deployment], now: Instant) -> ListChange:
+    def apply_list(self, project: str, readings: Sequence[Reading], now: Instant) -> ListChange:
         """A project's whole list, in one go."""
-        return in_one_go(self.applying_list(project, deployments, now))
+        return in_one_go(self.applying_list(project, readings, now))
 
     def applying_list(
-        self, project: str, deployments: Sequence[Deployment], now: Instant
+        self, project: str, readings: Sequence[Reading], now: Instant
     ) -> Generator[None, None, ListChange]:
-        """A project's whole list: what is not in it is gone. A step is one deployment."""
+        """A project's whole list: what is not in it is gone. A step is one deployment; views show the list as a whole
+        or not at all."""
         home = self._projects.get(project)
         if home is None:
             return ListChange()
-        asked = home.target.keys or ()
-        listed = [(key, d) for d in deployments if (d.id or d.name) and (key := _key(home.target, d)) is not None]
-        wanted = dict(listed)
-        found = dict(islice(wanted.items(), home.target.limits.max_deployments_per_project))
-        known = {name for d in found.values() for name in (d.id, d.name)} if asked else set()
+        self._held += 1
+        try:
+            return (yield from self._applying(home, readings, now))
+        finally:
+            self._held -= 1
+
+    def _applying(self, home: _Project, readings: Sequence[Reading], now: Instant) -> Generator[None, None, ListChange]:
+        asked = dict.fromkeys(home.target.keys or ())
+        listed = yield from _listed(home.target, asked, readings)
+        found = dict(islice(listed.wanted.items(), home.target.limits.max_deployments_per_project))
+        known = {name for r in found.values() for name in (r.deployment.id, r.deployment.name)} if asked else set()
         gone = [r for key, r in home.records.items() if key not in found and key not in asked]
         for record in gone:
             self._remove(home, record)
         missing = NotFound("not in the project's list")
         changes = [self._fail(home, key, missing, ends_state=True) for key in asked if key not in known]
-        for key, deployment in found.items():
-            changes.append(self._apply(home, key, deployment, now))
+        for key, reading in found.items():
+            change = self._apply(home, key, reading.deployment, now)
+            if change.is_news:
+                changes.append(change)
             yield
         aliases = tuple(key for key in asked if key in known and key not in found)
         for key in aliases:
@@ -120,9 +147,15 @@ class Store:
                 self._remove(home, alias)
         home.polled, home.error = True, None
         self._touch()
-        repeated = () if len(listed) == len(wanted) else _repeated(listed, found)
-        nameless = sum(not (d.id or d.name) for d in deployments)
-        return ListChange(tuple(changes), tuple(gone), len(wanted) - len(found), aliases, repeated, nameless)
+        return ListChange(
+            changes=tuple(changes),
+            gone=tuple(gone),
+            dropped=len(listed.wanted) - len(found),
+            aliases=aliases,
+            repeated=tuple(key for key in dict.fromkeys(listed.repeated) if key in found),
+            nameless=listed.nameless,
+            not_whole=tuple((key, reading) for key, reading in listed.not_whole.items() if found.get(key) is reading),
+        )
 
     def fail_list(self, project: str, error: ApiError) -> bool:
         """A project's failed list, which holds for all its deployments. Whether the reason is news."""
@@ -155,23 +188,27 @@ class Store:
 
     def view(self, now: Instant) -> View:
         """Everything to be shown now: stale state is left out. Sorted by project and deployment."""
-        if self._view is None or now.monotonic >= self._view_expires:
+        if (self._has_changed and not self._held) or now.monotonic >= self._view_expires:
             self._view, self._view_expires = self._build(now)
+            self._has_changed = self._held > 0
         return self._view
 
     def _build(self, now: Instant) -> tuple[View, float]:
-        records, projects, expiries = [], [], [float("inf")]
+        records: list[Record] = []
+        projects: list[ProjectRecord] = []
+        soonest = NEVER
         for name in sorted(self._projects):
             home = self._projects[name]
-            shown = [home.records[home.owners[label]] for label in sorted(home.owners)]
-            for record in shown:
-                fresh, expires = _fresh(record, now, home.target.limits.stale_after)
-                records.append(fresh)
-                expiries.append(expires)
-            if summary := _summary(home, records[len(records) - len(shown) :]):
+            known, stale_after = home.records, home.target.limits.stale_after
+            first = len(records)
+            for label in sorted(home.owners):
+                record, expires = _fresh(known[home.owners[label]], now, stale_after)
+                records.append(record)
+                soonest = min(soonest, expires)
+            if summary := _summary(home, records[first:]):
                 projects.append(summary)
         self._generation += 1
-        return View(self._generation, tuple(records), tuple(projects)), min(expiries)
+        return View(self._generation, tuple(records), tuple(projects)), soonest
 
     def _apply(self, home: _Project, key: str, deployment: Deployment, now: Instant) -> Change:
         old = home.records.get(key) or Record(home.target.project, key, key)
@@ -201,7 +238,7 @@ class Store:
         kept = (old.project, old.key, old.name, old.state, old.replicas, old.queue, old.transitions)
         record = Record(*kept, None, now, old.queue_succeeded, old.limits)  # replace() takes thrice as long
         home.records[old.key] = record
-        self._view = None
+        self._touch()
         events = (old.state and old.state.replica_events) or ()
         dropped = len(events) - len(old.replicas) if old.limits.replica_metrics else 0
         return Change(record, replicas_dropped=dropped, duplicate=home.owners.get(old.name) != old.key)
@@ -243,19 +280,31 @@ class Store:
             del home.owners[record.name]
 
     def _touch(self) -> None:
-        self._view = None
+        self._has_changed = True
 
 
-def _repeated(listed: Iterable[tuple[str, Deployment]], found: Mapping[str, Deployment]) -> tuple[str, ...]:
-    counts = Counter(key for key, _ in listed)
-    return tuple(key for key in found if counts[key] > 1)
+def _listed(target: Target, asked: Container[str], readings: Iterable[Reading]) -> Generator[None, None, _Listed]:
+    """A step is one reading."""
+    listed = _Listed()
+    for reading in readings:
+        deployment = reading.deployment
+        if not (deployment.id or deployment.name):
+            listed.nameless += 1
+        elif key := _key(target, asked, deployment):
+            if key in listed.wanted:
+                listed.repeated.append(key)
+            listed.wanted[key] = reading
+            if not reading.is_whole:
+                listed.not_whole[key] = reading
+        yield
+    return listed
 
 
-def _key(target: Target, deployment: Deployment) -> str | None:
+def _key(target: Target, asked: Container[str], deployment: Deployment) -> str | None:
     """How a listed deployment is filed: as configured, else by ID; None when nobody asked for it."""
     if target.keys is None:
         return (deployment.id or deployment.name) if target.wanted(deployment) else None
-    return next((k for k in (deployment.name, deployment.id) if k is not None and k in target.keys), None)
+    return next((k for k in (deployment.name, deployment.id) if k is not None and k in asked), None)
 
 
 def _transition(old: Deployment | None, new: Deployment) -> Transition | None:
@@ -284,19 +333,17 @@ def _shown_replicas(deployment: Deployment, limits: Limits) -> tuple[tuple[tuple
 
 def _fresh(record: Record, now: Instant, stale_after: float) -> tuple[Record, float]:
     """The record without what is older than `stale_after`, and when the rest will be (monotonic seconds)."""
-    never = float("inf")
-    state_ends = record.succeeded.monotonic + stale_after if record.state and record.succeeded else never
-    queue_ends = record.queue_succeeded.monotonic + stale_after if record.queue and record.queue_succeeded else never
+    state_ends = record.succeeded[0] + stale_after if record.state is not None and record.succeeded else NEVER
+    queue_ends = record.queue_succeeded[0] + stale_after if record.queue and record.queue_succeeded else NEVER
     if state_ends <= now.monotonic:
-        return replace(record, state=None, replicas=(), queue=None), never
+        return replace(record, state=None, replicas=(), queue=None), NEVER
     if queue_ends <= now.monotonic:
         return replace(record, queue=None), state_ends
     return record, min(state_ends, queue_ends)
 
 
-def _summary(home: _Project, records: Iterable[Record]) -> ProjectRecord | None:
+def _summary(home: _Project, records: Sequence[Record]) -> ProjectRecord | None:
     """None until the project has been polled."""
-    records = tuple(records)
     if home.target.listed:
         if not home.polled:
             return None

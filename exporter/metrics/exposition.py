@@ -52,8 +52,10 @@ class Exposition:
 
     def _arrange(self, records: Sequence[Record]) -> Steps:
         """Gives each record its place where others came or went; its lines move with it."""
+        yield
         old = [(r.project, r.name) for r in self._drawn if r is not None]
         new = [(r.project, r.name) for r in records]
+        yield
         if old == new:
             return
         known = {name: place for place, name in enumerate(old)}

@@ -15,7 +15,8 @@ from exporter.records import View
 from exporter.slices import in_slices
 
 LARGE = 1000  # deployments from which a fleet is drawn beside the scrapes; a smaller one takes a moment of theirs
-REST = 9  # times as long as drawing took before it is drawn beside scrapes again: a tenth of the time at most
+REST = 9  # times as long as drawing took before it is drawn beside scrapes again: a tenth of the time, as a rule
+MAX_REST = 5.0  # s
 LONG = 256 * 2**10  # bytes from which compressing is done beside the event loop
 ASKED = 300.0  # s; a format that nobody has asked for since is not compressed before somebody does
 GZIP_LEVEL = 1  # this text shrinks 19-fold at once; level 6 takes three times as long for 4 % more
@@ -94,7 +95,7 @@ class Rendering:
                 await self._prepare()
             except Exception:
                 log.exception("drawing broke: please report this", next_in="at the next scrape")
-            await asyncio.sleep(REST * (clock() - began))
+            await asyncio.sleep(min(REST * (clock() - began), MAX_REST))
 
     async def _prepare(self) -> None:
         async with self._drawing:

@@ -60,7 +60,7 @@ def _poll(store: Store, key: str, body: bytes) -> None:
 def _poll_list(store: Store, body: bytes) -> None:
     for form in (body, b'{"data": [' + body + b"]}", b'{"data": [' + body + b"," + body + b"," + GOOD + b"]}"):
         try:
-            store.apply_list("list", [reading.deployment for reading in read_list(form)], NOW)
+            store.apply_list("list", read_list(form), NOW)
         except InvalidResponse as error:
             store.fail_list("list", error)
 

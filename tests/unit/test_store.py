@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.api.errors import NotFound, ServerError
-from exporter.api.models import Deployment, Replica
+from exporter.api.models import Deployment, Reading, Replica
 from exporter.records import Instant, Limits, Record, Target
 from exporter.store import Store
 
@@ -20,6 +20,10 @@ def each(*keys: str, **limits: object) -> Store:
 
 def listed(*keys: str) -> Store:
     return Store([Target("p", keys or None, True, Limits(stale_after=60, max_deployments_per_project=3))])
+
+
+def whole(*deployments: Deployment) -> list[Reading]:
+    return [Reading(deployment) for deployment in deployments]
 
 
 def shown(store: Store, second: float) -> dict[str, Record]:
@@ -46,15 +50,15 @@ def test_a_404_ends_the_state_at_once() -> None:
 
 def test_discovered_and_gone_from_the_list_is_gone() -> None:
     store = listed()
-    store.apply_list("p", [Deployment(id="1", name="a"), Deployment(id="2", name="b")], at(0))
-    result = store.apply_list("p", [Deployment(id="2", name="b")], at(1))
+    store.apply_list("p", whole(Deployment(id="1", name="a"), Deployment(id="2", name="b")), at(0))
+    result = store.apply_list("p", whole(Deployment(id="2", name="b")), at(1))
     assert [record.name for record in result.gone] == ["a"]
     assert list(shown(store, 1)) == ["b"]
 
 
 def test_configured_and_not_in_the_list_is_not_found() -> None:
     store = listed("a", "2")
-    result = store.apply_list("p", [Deployment(id="2", name="b")], at(0))
+    result = store.apply_list("p", whole(Deployment(id="2", name="b")), at(0))
     assert [str(change.record.error) for change in result.changes if change.record.error] == [
         "not in the project's list"
     ]
@@ -64,7 +68,7 @@ def test_configured_and_not_in_the_list_is_not_found() -> None:
 
 def test_a_failed_list_holds_for_every_deployment() -> None:
     store = listed()
-    store.apply_list("p", [Deployment(id="1", name="a")], at(0))
+    store.apply_list("p", whole(Deployment(id="1", name="a")), at(0))
     assert store.fail_list("p", DOWN) is True
     assert store.fail_list("p", DOWN) is False
     assert not shown(store, 1)["a"].up
@@ -74,8 +78,8 @@ def test_a_failed_list_holds_for_every_deployment() -> None:
 
 def test_two_of_one_name_are_shown_once() -> None:
     store = listed()
-    result = store.apply_list("p", [Deployment(id="1", name="a"), Deployment(id="2", name="a")], at(0))
-    assert [change.duplicate for change in result.changes] == [False, True]
+    result = store.apply_list("p", whole(Deployment(id="1", name="a"), Deployment(id="2", name="a")), at(0))
+    assert [(change.record.key, change.duplicate) for change in result.changes] == [("2", True)]
     assert [record.key for record in store.view(at(0)).records] == ["1"]
 
 
@@ -117,7 +121,7 @@ def test_replicas_and_deployments_beyond_the_limit_are_dropped() -> None:
     assert change is not None
     assert change.replicas_dropped == 1
     assert [name for name, _ in shown(store, 0)["a"].replicas] == ["x"]
-    result = listed().apply_list("p", [Deployment(id=str(n)) for n in range(5)], at(0))
+    result = listed().apply_list("p", whole(*(Deployment(id=str(n)) for n in range(5))), at(0))
     assert result.dropped == 2
 
 
@@ -133,10 +137,10 @@ def test_a_reload_keeps_what_is_still_asked_for() -> None:
 
 def test_what_a_reload_excludes_is_gone_at_once() -> None:
     store = listed()
-    store.apply_list("p", [Deployment(id="1", name="a"), Deployment(id="2", name="b")], at(0))
+    store.apply_list("p", whole(Deployment(id="1", name="a"), Deployment(id="2", name="b")), at(0))
     store.configure([Target("p", None, True, Limits(), lambda d: d.name != "a")])
     assert list(shown(store, 0)) == ["b"]
-    store.apply_list("p", [Deployment(id="1", name="a"), Deployment(id="2", name="b")], at(1))
+    store.apply_list("p", whole(Deployment(id="1", name="a"), Deployment(id="2", name="b")), at(1))
     assert list(shown(store, 1)) == ["b"]
 
 

@@ -53,6 +53,6 @@ def test_drawing_bit_by_bit_is_drawing_anew(polls: list[list[dict[str, Any]] | A
         if isinstance(outcome, ApiError):
             store.fail_list("p", outcome)
         else:
-            store.apply_list("p", [reading.deployment for reading in read_list(body(outcome))], now)
+            store.apply_list("p", read_list(body(outcome)), now)
         view = store.view(now)
         assert exposition.render(view, "text") == Exposition({}).render(view, "text") == oracle(view)

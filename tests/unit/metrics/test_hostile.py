@@ -24,7 +24,7 @@ ALL = [case for cases in HOSTILE.values() for case in cases]
 def page_of(*bodies: bytes) -> str:
     store = Store([Target("p")])
     readings = read_list(b'{"data": [' + b",".join(bodies) + b"]}")
-    store.apply_list("p", [reading.deployment for reading in readings], NOW)
+    store.apply_list("p", readings, NOW)
     view = store.view(NOW)
     openmetrics = Exposition({}).render(view, "openmetrics") + b"# EOF\n"
     assert list(openmetrics_families(openmetrics.decode()))  # type: ignore[no-untyped-call]  # has no annotations
