@@ -153,3 +153,41 @@ def test_ready_when_everything_was_polled_whatever_the_result(works: bool) -> No
     else:
         store.fail("p", "a", DOWN)
     assert store.is_ready()
+
+
+def test_a_list_is_shown_whole_or_not_at_all() -> None:
+    store = listed()
+    store.apply_list("p", whole(Deployment(id="1", status="Ready"), Deployment(id="2", status="Ready")), at(0))
+    before = store.view(at(0))
+    applying = store.applying_list("p", whole(Deployment(id="2", status="Failed"), Deployment(id="3")), at(1))
+    steps = 0
+    for _ in applying:
+        steps += 1
+        assert store.view(at(1)) is before
+    assert steps
+    assert list(shown(store, 1)) == ["2", "3"]
+
+
+def test_what_becomes_stale_is_not_held_back_by_a_list() -> None:
+    store = listed()
+    store.apply_list("p", whole(Deployment(id="1")), at(0))
+    assert shown(store, 59)["1"].state is not None
+    applying = store.applying_list("p", whole(Deployment(id="2"), Deployment(id="3")), at(61))
+    next(applying)
+    assert shown(store, 61)["1"].state is None
+
+
+def test_a_list_that_is_given_up_holds_nothing_back() -> None:
+    store = listed()
+    applying = store.applying_list("p", whole(Deployment(id="1"), Deployment(id="2")), at(0))
+    next(applying)
+    applying.close()
+    store.apply_list("p", whole(Deployment(id="3")), at(1))
+    assert list(shown(store, 1)) == ["3"]
+
+
+def test_of_a_deployment_listed_twice_the_last_reading_alone_is_told_about() -> None:
+    odd, fine = Reading(Deployment(id="1"), refused=("image",)), Reading(Deployment(id="1"))
+    assert listed().apply_list("p", [odd, fine], at(0)).not_whole == ()
+    assert listed().apply_list("p", [fine, odd], at(0)).not_whole == (("1", odd),)
+    assert listed("a").apply_list("p", [odd], at(0)).not_whole == ()
