@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +16,7 @@ from exporter.api.models import MAX_ENTRIES, MAX_LABEL, Reading
 from exporter.instrumentation import Instrumentation
 from exporter.records import Instant
 from exporter.slices import in_slices
-from exporter.store import Change, Store
+from exporter.store import Change, ListChange, Store
 
 Fetch = Literal["each", "list", "queue"]
 BUG = "internal_error"  # a failure's reason where the fault is ours
@@ -106,14 +106,21 @@ class Poller:
     async def _poll_list(self) -> None:
         readings = await self._client.deployments()
         result = await in_slices(self._store.applying_list(self._project, readings, self._clock()))
+        await in_slices(self._report_list(result))
+
+    def _report_list(self, result: ListChange) -> Generator[None, None, None]:
+        """A step is one line of the log, or none."""
         for change in result.changes:
             self._report(change)
+            yield
         for key, reading in result.not_whole:
             self._report_reading(key, reading)
+            yield
         for record in result.gone:
             self._told.pop(record.key, None)
             self._queue_errors.pop(record.key, None)
             self._log.info("deployment gone", deployment=record.name, reason="no longer in the project's list")
+            yield
         self._drop(
             "deployment_limit", result.dropped, "", "too many deployments", setting="max_deployments_per_project"
         )
