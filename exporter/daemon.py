@@ -228,6 +228,7 @@ class Daemon:
         self.instrumentation.reload_timestamp.set(clock().unix)
         self.instrumentation.shard_info.clear()
         self.instrumentation.shard_info.labels(settings.shard.index, settings.shard.total).set(1)
+        self.instrumentation.shards.set(settings.shard.total)
 
     def _schedule(self, scheduler: Scheduler) -> None:
         gaps = {p.name: 1 / p.max_requests_per_second for p in self._parts.loaded.projects}

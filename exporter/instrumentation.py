@@ -103,6 +103,11 @@ class Instrumentation:
             ["index", "total"],
             registry=self.registry,
         )
+        self.shards = Gauge(
+            "together_exporter_shards",
+            "How many shards share the deployments (--shard.total).",
+            registry=self.registry,
+        )
         for reason in DROPS:
             self.series_dropped.labels(reason)
         for reason in REFUSALS:

@@ -62,6 +62,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
 def until(condition: Callable[[], bool], what: str) -> None:
     """Waits for a condition, at most PATIENCE."""
     deadline = time.monotonic() + PATIENCE

@@ -1,0 +1,95 @@
+"""Writes the rules as YAML, for Prometheus and for its operator; `--check` says whether they are up to date."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploy.prometheus.alerts import Alert, deployment_alerts, exporter_alerts, polling_alerts, replica_alerts
+from deploy.prometheus.records import records
+from deploy.prometheus.thresholds import Thresholds, duration
+
+
+def groups(t: Thresholds) -> dict[str, Any]:
+    """A rule file."""
+    alerts = {
+        "together-deployments": deployment_alerts(t),
+        "together-replicas": replica_alerts(t),
+        "together-polling": polling_alerts(t),
+        "together-exporter": exporter_alerts(t),
+    }
+    recorded = [{"record": record.name, "expr": record.expr} for record in records(t)]
+    return {
+        "groups": [
+            {"name": "together-records", "rules": recorded},
+            *({"name": name, "rules": [_rule(alert, t) for alert in group]} for name, group in alerts.items()),
+        ]
+    }
+
+
+def _rule(alert: Alert, t: Thresholds) -> dict[str, Any]:
+    rule: dict[str, Any] = {"alert": alert.name, "expr": alert.expr}
+    if alert.lasts:
+        rule["for"] = duration(alert.lasts)
+    rule["labels"] = {"severity": alert.severity}
+    rule["annotations"] = {
+        "summary": alert.summary,
+        "description": alert.text,
+        "runbook_url": f"{t.runbooks}{alert.name}.md",
+    }
+    return rule
+
+
+class _Dumper(yaml.SafeDumper):
+    """Long texts as blocks, in the order in which they were given."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def written(content: dict[str, Any]) -> str:
+    return "# Made by `make rules` from thresholds.py, alerts.py and records.py.\n" + yaml.dump(
+        content, Dumper=_Dumper, sort_keys=False, width=1000
+    )
+
+
+def operators(content: dict[str, Any]) -> dict[str, Any]:
+    """The same rules for the Prometheus operator."""
+    metadata = {"name": "together-exporter", "labels": {"app.kubernetes.io/name": "together-exporter"}}
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": metadata,
+        "spec": content,
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only say whether the files are up to date")
+    here = Path(__file__).parent
+    content = groups(Thresholds())
+    files = {
+        here / "rules.yml": written(content),
+        here.parent / "kubernetes" / "prometheusrule.yml": written(operators(content)),
+    }
+    old = [file for file, text in files.items() if not file.exists() or file.read_text(encoding="utf-8") != text]
+    if parser.parse_args().check:
+        for file in old:
+            sys.stderr.write(f"{file.name} is older than its source; mend: make rules\n")
+        return 1 if old else 0
+    for file in old:
+        file.write_text(files[file], encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
