@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-config --upgrade --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: demo test check lock golden docs rules fuzz bench soak wheel clean
+.PHONY: demo test check lock golden docs rules dashboards fuzz bench soak wheel clean
 
 demo: $(STAMP)  ## simulator and exporter together; Ctrl-C ends it
 	$(BIN)/together-exporter demo $(ARGS)
@@ -22,12 +22,16 @@ check: $(STAMP)  ## lint, format, types, import rules, generated files
 	$(BIN)/lint-imports --no-logo >.venv/imports.log || (cat .venv/imports.log; exit 1)
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python -m deploy.prometheus.rules --check
+	$(BIN)/python -m dashboards.generate --check
 
 golden: $(STAMP)  ## rewrite the expected expositions; read the diff
 	GOLDEN=1 $(BIN)/pytest tests/unit/metrics/test_golden.py -q -p no:xdist
 
 docs: $(STAMP)  ## rewrite what in the README is made from the code
 	$(BIN)/python docs/generate.py
+
+dashboards: $(STAMP)  ## rewrite the dashboards' JSON
+	$(BIN)/python -m dashboards.generate
 
 rules: $(STAMP)  ## rewrite the rules' YAML
 	$(BIN)/python -m deploy.prometheus.rules

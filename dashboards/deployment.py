@@ -1,0 +1,181 @@
+"""Deployment: everything about one, or the few that are chosen."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders import dashboard, timeseries
+from grafana_foundation_sdk.models import dashboard as models
+
+from dashboards.parts import (
+    DEPLOYMENT,
+    GREEN,
+    PLAIN,
+    RED,
+    WHICH,
+    WHO,
+    YELLOW,
+    graph,
+    new,
+    number,
+    one,
+    rows,
+    status_code,
+    timeline,
+    with_deployments,
+)
+
+READY = one("together_deployment_replicas_ready")
+STARTED = one("together_replica_volume_preload_started_timestamp_seconds", "replica")
+COMPLETED = one("together_replica_volume_preload_completed_timestamp_seconds", "replica")
+CHANGES = f"increase(together_deployment_status_changes_total{{{WHICH}}}[$__range])"
+EXPIRY = one("together_deployment_secret_expiry_timestamp_seconds", "variable")
+
+
+def band(panel: timeseries.Panel) -> timeseries.Panel:
+    """Shades what is between the minimum and the maximum."""
+    config = models.DynamicConfigValue
+    panel.override_by_regexp(
+        "/ max$/",
+        [config("custom.fillBelowTo", f"{WHO} min"), config("custom.fillOpacity", 10), config("custom.lineWidth", 0)],
+    )
+    panel.override_by_regexp("/ min$/", [config("custom.lineWidth", 0)])
+    panel.override_by_regexp("/ desired$/", [config("custom.lineStyle", {"fill": "dash", "dash": [6, 6]})])
+    return panel
+
+
+def board() -> dashboard.Dashboard:
+    return (
+        with_deployments(
+            new("Together AI / Deployment", DEPLOYMENT, "One deployment: status, replicas, rollout, scaling.")
+        )
+        .with_panel(
+            number("Ready replicas", "Replicas ready to serve.", READY, steps=((None, RED), (1, GREEN)), legend=WHO)
+        )
+        .with_panel(
+            number(
+                "Available",
+                "Part of the time shown in which at least one replica was ready, of the time in which that is known.",
+                f"avg_over_time(({READY} > bool 0)[$__range:1m])",
+                unit="percentunit",
+                steps=((None, RED), (0.99, YELLOW), (0.999, GREEN)),
+                legend=WHO,
+            )
+        )
+        .with_panel(
+            number(
+                "GPUs per replica",
+                "GPUs that each replica has.",
+                one("together_deployment_gpus_per_replica", "gpu_type"),
+                steps=PLAIN,
+                legend="{{gpu_type}}",
+            )
+        )
+        .with_panel(
+            number(
+                "Data age",
+                "Time since the last good poll.",
+                f"time() - {one('together_deployment_last_success_timestamp_seconds')}",
+                unit="s",
+                steps=((None, GREEN), (300, YELLOW), (900, RED)),
+                legend=WHO,
+            )
+        )
+        .with_panel(
+            number(
+                "Last updated",
+                "Time since the deployment was last changed.",
+                f"time() - {one('together_deployment_updated_timestamp_seconds')}",
+                unit="s",
+                steps=PLAIN,
+                legend=WHO,
+            )
+        )
+        .with_panel(
+            number(
+                "Status changes",
+                "Changes of status in the time shown that the exporter saw; there may have been more.",
+                f"sum by (project, deployment) (\n  max by (project, deployment, from, to) ({CHANGES})\n)",
+                steps=((None, GREEN), (20, YELLOW)),
+                legend=WHO,
+            )
+        )
+        .with_panel(timeline("Status", "The deployment's status, as of the last poll.", status_code(), height=5))
+        .with_panel(
+            band(
+                graph(
+                    "Replicas",
+                    "Ready and desired replicas; the band is from the minimum to the maximum.",
+                    {
+                        f"{WHO} {kind}": one(f"together_deployment_replicas_{kind}")
+                        for kind in ("ready", "desired", "min", "max")
+                    },
+                )
+            )
+        )
+        .with_panel(
+            graph(
+                "Replicas by status",
+                "What the platform says of each replica.",
+                {f"{WHO} {{{{status}}}}": one("together_deployment_replicas", "status")},
+                stacked=True,
+            )
+        )
+        .with_panel(
+            graph(
+                "Replicas by revision",
+                "A rollout: replicas of the old revision go, those of the new one come.",
+                {
+                    f"{WHO} {{{{revision}}}}": "count by (project, deployment, revision) (\n"
+                    + one("together_replica_info", "replica", "revision")
+                    + "\n)"
+                },
+                stacked=True,
+            )
+        )
+        .with_panel(
+            graph(
+                "Preload time",
+                "How long each replica took to load its volume.",
+                {"{{replica}}": f"{COMPLETED}\n- {STARTED}"},
+                unit="s",
+            )
+        )
+        .with_panel(
+            graph(
+                "Queue",
+                "Jobs waiting and running, where the exporter reads the queue (queue: true).",
+                {f"{WHO} {{{{state}}}}": one("together_queue_jobs", "state")},
+                stacked=True,
+            )
+        )
+        .with_panel(
+            graph(
+                "Autoscaling target",
+                "The value of the metric that autoscaling aims for, in that metric's own unit.",
+                {f"{WHO} {{{{metric}}}}": one("together_deployment_autoscaling_target", "metric")},
+            )
+        )
+        .with_panel(
+            rows(
+                "Replicas",
+                "Every replica, with why it does not run, where a reason is given.",
+                {
+                    "is": one("together_replica_status", "replica", "status") + " == 1",
+                    "reason given": one("together_replica_status_reason", "replica", "reason"),
+                    "ready": one("together_replica_ready", "replica"),
+                    "ready for": f"time() - {one('together_replica_ready_timestamp_seconds', 'replica')}",
+                    "info": one("together_replica_info", "replica", "revision", "image"),
+                },
+                units={"ready for": "s"},
+                hidden=("is", "reason given", "info"),
+            )
+        )
+        .with_panel(
+            rows(
+                "Secrets",
+                "When the secrets of environment variables expire.",
+                {"expires in": f"{EXPIRY} - time()"},
+                units={"expires in": "s"},
+                height=5,
+            )
+        )
+    )

@@ -1,0 +1,233 @@
+"""What all dashboards are made of: variables, queries over one of identical exporters, panels in one style."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from grafana_foundation_sdk.builders import (
+    common,
+    dashboard,
+    heatmap,
+    prometheus,
+    stat,
+    statetimeline,
+    table,
+    timeseries,
+)
+from grafana_foundation_sdk.models import common as common_models
+from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+TAG = "together-exporter"
+FLEET, DEPLOYMENT, EXPORTER = "together-fleet", "together-deployment", "together-exporter"  # kept: bookmarks have them
+RUNBOOKS = "https://github.com/together-exporter/together-exporter/blob/main/docs/runbooks/"
+DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
+WHICH = 'project=~"$project",deployment=~"$deployment"'
+WHO = "{{project}}/{{deployment}}"
+GREEN, YELLOW, RED, BLUE, PURPLE, GREY = "green", "yellow", "red", "blue", "purple", "text"
+# The number of each status in a timeline; 0 for one that is not known.
+STATUSES = {
+    "Ready": (1, GREEN),
+    "ScaledToZero": (2, BLUE),
+    "Scaling": (3, YELLOW),
+    "Updating": (4, PURPLE),
+    "Failed": (5, RED),
+}
+LINK = (
+    f"/d/{DEPLOYMENT}?var-project=${{__data.fields.project}}&var-deployment=${{__data.fields.deployment}}"
+    "&${datasource:queryparam}"
+)
+
+Steps = Sequence[tuple[float | None, str]]  # from which value on, and the colour; None for the first
+FINE_AT_ZERO: Steps = ((None, GREEN), (1, RED))
+PLAIN: Steps = ((None, GREEN),)
+Panel = TypeVar("Panel", stat.Panel, timeseries.Panel, statetimeline.Panel, table.Panel, heatmap.Panel)
+
+
+def one(metric: str, *labels: str, matching: str = "") -> str:
+    """A gauge of the chosen deployments, once for each, however many exporters show it."""
+    selector = f"{WHICH},{matching}" if matching else WHICH
+    return f"max by ({', '.join(('project', 'deployment', *labels))}) ({metric}{{{selector}}})"
+
+
+def of_type(expr: str) -> str:
+    """Of deployments with the chosen GPU types; a deployment's type is known for a day after its state is not."""
+    return f'{expr}\nand on (project, deployment) last_over_time(together_deployment_info{{gpu_type=~"$gpu_type"}}[1d])'
+
+
+def status_code() -> str:
+    known = STATUSES.items()
+    return "\n+ ".join(
+        f"{code} * " + one("together_deployment_status", matching=f'status="{s}"') for s, (code, _) in known
+    )
+
+
+def new(title: str, uid: str, description: str) -> dashboard.Dashboard:
+    return (
+        dashboard.Dashboard(title)
+        .uid(uid)
+        .description(description)
+        .tags([TAG])
+        .time("now-6h", "now")
+        .refresh("30s")
+        .timezone("browser")
+        .tooltip(models.DashboardCursorSync.CROSSHAIR)
+        .link(
+            dashboard.DashboardLink("Together AI")
+            .type(models.DashboardLinkType.DASHBOARDS)
+            .tags([TAG])
+            .include_vars(True)
+            .keep_time(True)
+        )
+        .link(dashboard.DashboardLink("Runbooks").type(models.DashboardLinkType.LINK).url(RUNBOOKS).target_blank(True))
+        .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+    )
+
+
+def variable(name: str, label: str, query: str) -> dashboard.QueryVariable:
+    """One or many values of a label, or all."""
+    return (
+        dashboard.QueryVariable(name)
+        .label(label)
+        .datasource(DATASOURCE)
+        .query(query)
+        .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(models.VariableSort.ALPHABETICAL_ASC)
+        .multi(True)
+        .include_all(True)
+        .all_value(".*")
+        .current(models.VariableOption(text="All", value="$__all", selected=True))
+    )
+
+
+def with_deployments(board: dashboard.Dashboard) -> dashboard.Dashboard:
+    """Variables that choose deployments, and what happened to them as annotations."""
+    info = "max by (project, deployment, revision) (together_deployment_info{" + WHICH + "}"
+    changes = (
+        f"max by (project, deployment, from, to) (increase(together_deployment_status_changes_total{{{WHICH}}}[1m]))"
+    )
+    return (
+        board.with_variable(variable("project", "Project", "label_values(together_deployment_up, project)"))
+        .with_variable(
+            variable(
+                "deployment", "Deployment", 'label_values(together_deployment_up{project=~"$project"}, deployment)'
+            )
+        )
+        .with_variable(
+            variable("gpu_type", "GPU type", 'label_values(together_deployment_info{project=~"$project"}, gpu_type)')
+        )
+        .annotation(annotation("Revisions", PURPLE, f"{info})\nunless {info} offset 1m)"))
+        .annotation(annotation("Status changes", YELLOW, f"{changes} > 0"))
+    )
+
+
+def annotation(name: str, color: str, expr: str) -> dashboard.AnnotationQuery:
+    return dashboard.AnnotationQuery().name(name).datasource(DATASOURCE).enable(True).icon_color(color).expr(expr)
+
+
+def query(
+    expr: str, legend: str = "", ref: str = "A", *, instant: bool = False, rows: bool = False
+) -> prometheus.Dataquery:
+    """`rows`: for a table."""
+    made = prometheus.Dataquery().ref_id(ref).datasource(DATASOURCE).expr(expr)
+    if legend:
+        made = made.legend_format(legend)
+    if rows:
+        made = made.format(PromQueryFormat.TABLE)
+    return made.instant() if instant or rows else made.range()
+
+
+def dress(panel: Panel, title: str, description: str, width: int, height: int, steps: Steps = PLAIN) -> Panel:
+    limits = [models.Threshold(value=value, color=color) for value, color in steps]
+    thresholds = dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(limits)
+    panel.title(title).description(description).datasource(DATASOURCE).thresholds(thresholds)
+    panel.span(width).height(height)
+    return panel
+
+
+def number(
+    title: str,
+    description: str,
+    expr: str,
+    *,
+    unit: str = "short",
+    steps: Steps = FINE_AT_ZERO,
+    width: int = 4,
+    legend: str = "",
+) -> stat.Panel:
+    """Large, and coloured by its thresholds."""
+    panel = dress(stat.Panel(), title, description, width, 4, steps)
+    return (
+        panel.unit(unit)
+        .color_mode(common_models.BigValueColorMode.BACKGROUND)
+        .graph_mode(common_models.BigValueGraphMode.NONE)
+        .with_target(query(expr, legend, instant=True))
+    )
+
+
+def graph(
+    title: str,
+    description: str,
+    queries: Mapping[str, str],
+    *,
+    unit: str = "short",
+    width: int = 12,
+    stacked: bool = False,
+) -> timeseries.Panel:
+    """`queries`: expressions by legend."""
+    panel = dress(timeseries.Panel(), title, description, width, 8)
+    panel.unit(unit).min(0).legend(
+        common.VizLegendOptions()
+        .show_legend(True)
+        .display_mode(common_models.LegendDisplayMode.LIST)
+        .placement(common_models.LegendPlacement.BOTTOM)
+    )
+    panel.tooltip(common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI))
+    if stacked:
+        panel.stacking(common.StackingConfig().mode(common_models.StackingMode.NORMAL)).fill_opacity(30)
+    for ref, (legend, expr) in zip("ABCDEFGH", queries.items(), strict=False):
+        panel.with_target(query(expr, legend, ref))
+    return panel
+
+
+def timeline(title: str, description: str, expr: str, *, height: int = 8) -> statetimeline.Panel:
+    """The status of each deployment over time."""
+    panel = dress(statetimeline.Panel(), title, description, 24, height)
+    options = {str(code): models.ValueMappingResult(text=name, color=color) for name, (code, color) in STATUSES.items()}
+    options["0"] = models.ValueMappingResult(text="other", color=GREY)
+    panel.mappings([models.ValueMap(options=options)]).merge_values(True)
+    panel.show_value(common_models.VisibilityMode.NEVER).with_target(query(expr, WHO))
+    return panel
+
+
+def rows(
+    title: str,
+    description: str,
+    columns: Mapping[str, str],
+    *,
+    units: Mapping[str, str] | None = None,
+    hidden: Sequence[str] = (),
+    sort: str = "",
+    height: int = 10,
+) -> table.Panel:
+    """A table with one row for each set of labels. `columns`: expressions by the name of the column with their values;
+    those in `hidden` give labels only. `sort`: the column whose largest values come first."""
+    panel = dress(table.Panel(), title, description, 24, height)
+    names, excluded = {}, {"Time": True}
+    for ref, (name, expr) in zip("ABCDEFGHIJ", columns.items(), strict=False):
+        panel.with_target(query(expr, ref=ref, rows=True))
+        value = f"Value #{ref}" if len(columns) > 1 else "Value"
+        names[value] = name
+        if name in hidden:
+            excluded[value] = True
+    panel.with_transformation(models.DataTransformerConfig(id_val="merge", options={}))
+    organize = {"renameByName": names, "excludeByName": excluded}
+    panel.with_transformation(models.DataTransformerConfig(id_val="organize", options=organize))
+    if sort:
+        panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(True)])
+    for name, unit in (units or {}).items():
+        panel.override_by_name(name, [models.DynamicConfigValue(id_val="unit", value=unit)])
+    link = {"title": "Open the deployment", "url": LINK}
+    panel.override_by_name("deployment", [models.DynamicConfigValue(id_val="links", value=[link])])
+    return panel
