@@ -7,10 +7,13 @@ STAMP := .venv/.installed
 LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-config --upgrade --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: demo test check lock golden docs rules dashboards fuzz bench soak wheel clean
+.PHONY: demo demo-stack test check lock golden docs rules dashboards fuzz bench soak wheel clean
 
 demo: $(STAMP)  ## simulator and exporter together; Ctrl-C ends it
 	$(BIN)/together-exporter demo $(ARGS)
+
+demo-stack: $(STAMP)  ## demo, with Prometheus and Alertmanager, and Grafana where there is one; Ctrl-C ends them
+	$(BIN)/python -m deploy.demo_stack $(ARGS)
 
 test: check  ## everything a landing must pass
 	$(BIN)/pytest $(ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,21 @@ from deploy.prometheus.alerts import Alert, deployment_alerts, exporter_alerts, 
 from deploy.prometheus.records import records
 from deploy.prometheus.thresholds import Thresholds, duration
 
+GROUPS: dict[str, Callable[[Thresholds], Iterator[Alert]]] = {
+    "together-deployments": deployment_alerts,
+    "together-replicas": replica_alerts,
+    "together-polling": polling_alerts,
+    "together-exporter": exporter_alerts,
+}
+
 
 def groups(t: Thresholds) -> dict[str, Any]:
     """A rule file."""
-    alerts = {
-        "together-deployments": deployment_alerts(t),
-        "together-replicas": replica_alerts(t),
-        "together-polling": polling_alerts(t),
-        "together-exporter": exporter_alerts(t),
-    }
     recorded = [{"record": record.name, "expr": record.expr} for record in records(t)]
     return {
         "groups": [
             {"name": "together-records", "rules": recorded},
-            *({"name": name, "rules": [_rule(alert, t) for alert in group]} for name, group in alerts.items()),
+            *({"name": name, "rules": [_rule(alert, t) for alert in group(t)]} for name, group in GROUPS.items()),
         ]
     }
 
@@ -72,6 +74,22 @@ def operators(content: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def index(t: Thresholds) -> str:
+    """Every alert with what it needs to fire, for people."""
+    lines = [
+        "# Alerts",
+        "",
+        "Made by `make rules`. Each alert's page says what it means, how to look and what to do.",
+        "",
+        "| alert | severity | what is so | for |",
+        "|---|---|---|---|",
+    ]
+    for alert in (each for group in GROUPS.values() for each in group(t)):
+        lasts = duration(alert.lasts) if alert.lasts else ""
+        lines.append(f"| [{alert.name}]({alert.name}.md) | {alert.severity} | {alert.summary} | {lasts} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="only say whether the files are up to date")
@@ -80,6 +98,7 @@ def main() -> int:
     files = {
         here / "rules.yml": written(content),
         here.parent / "kubernetes" / "prometheusrule.yml": written(operators(content)),
+        here.parents[1] / "docs" / "runbooks" / "README.md": index(Thresholds()),
     }
     old = [file for file, text in files.items() if not file.exists() or file.read_text(encoding="utf-8") != text]
     if parser.parse_args().check:

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.prometheus.alerts import Alert, deployment_alerts, exporter_alerts, polling_alerts, replica_alerts
+from deploy.prometheus.alerts import Alert
 from deploy.prometheus.records import records
+from deploy.prometheus.rules import GROUPS as RULE_GROUPS
 from deploy.prometheus.rules import groups
 from deploy.prometheus.thresholds import Thresholds, duration
 from exporter.instrumentation import described
@@ -25,11 +26,7 @@ from tests.unit.deploy.cases import CASES, Case, Values
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
 T = Thresholds()
-ALERTS: dict[str, Alert] = {
-    alert.name: alert
-    for group in (deployment_alerts, replica_alerts, polling_alerts, exporter_alerts)
-    for alert in group(T)
-}
+ALERTS: dict[str, Alert] = {alert.name: alert for group in RULE_GROUPS.values() for alert in group(T)}
 LONG = 10  # minutes for which it stays bad once it fires
 
 needs_promtool = pytest.mark.needs("promtool")

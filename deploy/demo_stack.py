@@ -1,0 +1,186 @@
+"""Simulator, exporter, Prometheus and Alertmanager together, and Grafana where there is one, with rules and dashboards
+loaded; Ctrl-C ends them all."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import yaml
+
+from deploy.prometheus.rules import groups
+from deploy.prometheus.thresholds import Thresholds
+
+HERE = Path(__file__).parent
+PACE = "2s"  # of polls, scrapes and rules
+PATIENCE = 60.0  # s; for a program to answer
+GRACE = 10  # s; for a program to end
+GRAFANA_HOMES = ("/usr/share/grafana", "/opt/homebrew/share/grafana", "/usr/local/share/grafana")
+WHERE = {
+    "prometheus": "apt-get install prometheus",
+    "prometheus-alertmanager": "apt-get install prometheus-alertmanager",
+}
+
+
+class ProgramError(Exception):
+    """A program is not installed, or does not come up."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenario", default="fleet", help="the simulator's story (default: fleet)")
+    parser.add_argument("--faster", type=float, default=20, help="how many times sooner alerts fire (default: 20)")
+    options = parser.parse_args()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="together-demo-")))
+        try:
+            for name, address in started(stack, folder, options):
+                print(f"  {name:13} http://{address}", flush=True)  # noqa: T201 - a command's output
+        except ProgramError as error:
+            sys.stderr.write(f"{error}\n")
+            return 1
+        print("Ctrl-C ends it", flush=True)  # noqa: T201 - a command's output
+        stop.wait()
+    return 0
+
+
+def started(stack: ExitStack, folder: Path, options: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """(name, address) of each program as it answers. Raises ProgramError."""
+    simulator, exporter, prometheus, alertmanager, grafana = (free_address() for _ in range(5))
+    demo = ["--scenario", options.scenario, "--simulator.listen-address", simulator, "--web.listen-address", exporter]
+    command = [sys.executable, "-m", "exporter", "demo", *demo, "--poll-interval", PACE]
+    stack.enter_context(running(command, folder / "exporter.log", f"{exporter}/-/healthy"))
+    yield "simulator", f"{simulator}/v1/deployments"
+    yield "exporter", f"{exporter}/metrics"
+    command = alertmanagers(folder, alertmanager)
+    stack.enter_context(running(command, folder / "alertmanager.log", f"{alertmanager}/-/ready"))
+    yield "alertmanager", alertmanager
+    rules = groups(Thresholds().faster(options.faster))
+    command = prometheuses(folder, prometheus, exporter, alertmanager, rules)
+    stack.enter_context(running(command, folder / "prometheus.log", f"{prometheus}/-/ready"))
+    yield "prometheus", f"{prometheus}/alerts"
+    program = shutil.which("grafana") or shutil.which("grafana-server")
+    home = next((home for home in GRAFANA_HOMES if Path(home).exists()), None)
+    if program and home:
+        command, environment = grafanas(program, home, folder, prometheus)
+        environment["GF_SERVER_HTTP_ADDR"], _, environment["GF_SERVER_HTTP_PORT"] = grafana.partition(":")
+        stack.enter_context(running(command, folder / "grafana.log", f"{grafana}/api/health", environment))
+        yield "grafana", f"{grafana}/d/together-fleet"
+
+
+def prometheuses(folder: Path, address: str, exporter: str, alertmanager: str, rules: dict[str, Any]) -> list[str]:
+    config = {
+        "global": {"scrape_interval": PACE, "evaluation_interval": PACE, "scrape_timeout": PACE},
+        "rule_files": [str(written(folder / "rules.yml", rules))],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
+        "scrape_configs": [{"job_name": Thresholds().job, "static_configs": [{"targets": [exporter]}]}],
+    }
+    return [
+        found("prometheus"),
+        f"--config.file={written(folder / 'prometheus.yml', config)}",
+        f"--storage.tsdb.path={folder / 'prometheus'}",
+        f"--web.listen-address={address}",
+    ]
+
+
+def alertmanagers(folder: Path, address: str) -> list[str]:
+    """With the example's routes and inhibitions; what it would send is seen on its page."""
+    config = yaml.safe_load((HERE / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8"))
+    for receiver in config["receivers"]:
+        receiver.pop("webhook_configs")
+    return [
+        found("prometheus-alertmanager", "alertmanager"),
+        f"--config.file={written(folder / 'alertmanager.yml', config)}",
+        f"--storage.path={folder / 'alertmanager'}",
+        f"--web.listen-address={address}",
+        "--cluster.listen-address=",
+    ]
+
+
+def grafanas(program: str, home: str, folder: Path, prometheus: str) -> tuple[list[str], dict[str, str]]:
+    """Everyone may look, and the dashboards are there."""
+    provisioning = folder / "provisioning"
+    source = {"name": "Prometheus", "type": "prometheus", "url": f"http://{prometheus}", "isDefault": True}
+    boards = {"name": "together", "type": "file", "options": {"path": str(HERE.parent / "dashboards")}}
+    written(provisioning / "datasources" / "prometheus.yml", {"apiVersion": 1, "datasources": [source]})
+    written(provisioning / "dashboards" / "together.yml", {"apiVersion": 1, "providers": [boards]})
+    environment = {
+        "GF_PATHS_DATA": str(folder / "grafana"),
+        "GF_PATHS_PROVISIONING": str(provisioning),
+        "GF_AUTH_ANONYMOUS_ENABLED": "true",
+        "GF_AUTH_ANONYMOUS_ORG_ROLE": "Viewer",
+        "GF_ANALYTICS_REPORTING_ENABLED": "false",
+        "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+    }
+    server = [program, "server"] if Path(program).name == "grafana" else [program]
+    return [*server, f"--homepath={home}"], environment
+
+
+def found(*names: str) -> str:
+    program = next((path for name in names if (path := shutil.which(name))), None)
+    if program is None:
+        raise ProgramError(f"{names[0]} is not installed; {WHERE[names[0]]}")
+    return program
+
+
+def written(file: Path, content: dict[str, Any]) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return file
+
+
+@contextmanager
+def running(command: list[str], log: Path, url: str, environment: Mapping[str, str] | None = None) -> Iterator[None]:
+    """A program, once it answers; in a session of its own, so that Ctrl-C reaches it through us."""
+    with log.open("w") as output:
+        process = subprocess.Popen(  # noqa: S603 - the programs of this file
+            command, stdout=output, stderr=output, env={**os.environ, **(environment or {})}, start_new_session=True
+        )
+    try:
+        end = time.monotonic() + PATIENCE
+        while not answers(url):
+            if process.poll() is not None or time.monotonic() > end:
+                raise ProgramError(f"{command[0]} does not answer; its log ends with:\n{log.read_text()[-2000:]}")
+            time.sleep(0.1)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def answers(url: str) -> bool:
+    try:
+        with urlopen(f"http://{url}", timeout=5):
+            return True
+    except (URLError, OSError):
+        return False
+
+
+def free_address() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return f"127.0.0.1:{sock.getsockname()[1]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

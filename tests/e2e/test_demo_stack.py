@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import until
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.needs("prometheus")
+@pytest.mark.needs("prometheus-alertmanager")
+def test_everything_comes_up_knows_each_other_and_goes() -> None:
+    lines: list[str] = []
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deploy.demo_stack"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    reader = threading.Thread(target=lines.extend, args=(process.stdout,))
+    reader.start()
+    try:
+        until(lambda: "Ctrl-C ends it\n" in lines or process.poll() is not None, "all programs answer")
+        urls = dict(re.findall(r"^ +(\w+) +(http://[0-9.:]+)", "".join(lines), re.MULTILINE))
+        assert {"simulator", "exporter", "alertmanager", "prometheus"} <= set(urls)
+        prometheus = urls["prometheus"]
+
+        def result(query: str) -> list[object]:
+            answer = httpx.get(f"{prometheus}/api/v1/query", params={"query": query})
+            return list(answer.json()["data"]["result"])
+
+        until(lambda: len(result("together_deployment_up == 1")) > 3, "the fleet is scraped")
+        until(lambda: bool(result("project_gpu_type:together_gpus_ready:sum")), "the rules are loaded")
+        known = httpx.get(f"{prometheus}/api/v1/alertmanagers").json()["data"]["activeAlertmanagers"]
+        assert [each["url"].startswith(urls["alertmanager"]) for each in known] == [True]
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0
+        reader.join()
+        process.stdout.close()
+    for url in urls.values():
+        with pytest.raises(httpx.TransportError):
+            httpx.get(url)
