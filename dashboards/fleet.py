@@ -31,7 +31,8 @@ AGE = f"time() - {one('together_deployment_last_success_timestamp_seconds')}"
 
 
 def counted(expr: str) -> str:
-    return f"count(\n{of_type(expr)}\n) or vector(0)"
+    """0 where there is none; nothing where no deployment is known, which must not read as health."""
+    return f"count(\n{of_type(expr)}\n) or 0 * count({UP})"
 
 
 def gpus(replicas: str) -> str:
@@ -74,7 +75,7 @@ def board() -> dashboard.Dashboard:
             number(
                 "Polls failing",
                 "Deployments whose last poll failed: what is shown of them is their last known state.",
-                f"count({UP} == 0) or vector(0)",
+                f"count({UP} == 0) or 0 * count({UP})",
                 steps=((None, GREEN), (1, YELLOW)),
             )
         )

@@ -160,6 +160,7 @@ def number(
     panel = dress(stat.Panel(), title, description, width, 4, steps)
     return (
         panel.unit(unit)
+        .no_value("nothing known")
         .color_mode(common_models.BigValueColorMode.BACKGROUND)
         .graph_mode(common_models.BigValueGraphMode.NONE)
         .with_target(query(expr, legend, instant=True))

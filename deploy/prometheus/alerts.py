@@ -3,7 +3,7 @@ them fire once, and shards make up the whole."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from deploy.prometheus.thresholds import Thresholds, duration
@@ -36,6 +36,17 @@ def one(metric: str, *labels: str) -> str:
     return f"max by ({', '.join((DEPLOYMENT, *labels))}) ({metric})"
 
 
+def while_blind(t: Thresholds, condition: Callable[[Callable[[str], str]], str]) -> str:
+    """The condition, also as it was last known where polls fail for longer than `stale_after`, or no exporter is there:
+    that nothing is known any more must not read as health. A deployment that is gone is not meant."""
+    before = condition(lambda metric: f"last_over_time({metric}[{duration(t.memory)}])")
+    return (
+        f"{condition(str)}\n"
+        f"or (\n  {before}\n  and on (project, deployment) ({BLIND})\n)\n"
+        f"or (\n  {before}\n  and on () absent(together_exporter_build_info)\n)"
+    )
+
+
 def failing_replicas(replicas: str) -> str:
     """How many of a deployment's replicas are so."""
     return f"count by ({DEPLOYMENT}) (\n  {replicas}\n)"
@@ -50,6 +61,7 @@ QUEUE = one("together_queue_jobs", "state")
 STATUS = one("together_deployment_status", "status")
 PRELOAD_STARTED = one("together_replica_volume_preload_started_timestamp_seconds", "replica")
 NOT_FOUND = one('together_deployment_poll_error{reason="not_found"}') + " == 1"
+BLIND = f"{one('together_deployment_up')} == 0 unless {NOT_FOUND} unless {one('together_deployment_status')}"
 
 
 def status(pattern: str) -> str:
@@ -64,7 +76,7 @@ def deployment_alerts(t: Thresholds) -> Iterator[Alert]:
     yield Alert(
         "TogetherDeploymentFailed",
         "critical",
-        one('together_deployment_status{status="Failed"}') + " == 1",
+        while_blind(t, lambda as_of: one(as_of('together_deployment_status{status="Failed"}')) + " == 1"),
         "A deployment is Failed.",
         f"{WHO} has the status Failed.",
         t.failed_for,
@@ -72,7 +84,13 @@ def deployment_alerts(t: Thresholds) -> Iterator[Alert]:
     yield Alert(
         "TogetherDeploymentNoReadyReplica",
         "critical",
-        f"{READY} == 0\nand {DESIRED} > 0",
+        while_blind(
+            t,
+            lambda as_of: (
+                f"({one(as_of('together_deployment_replicas_ready'))} == 0"
+                f" and {one(as_of('together_deployment_replicas_desired'))} > 0)"
+            ),
+        ),
         "A deployment serves with no replica.",
         f"No replica of {WHO} is ready, though some are desired.",
         t.no_ready_replica_for,

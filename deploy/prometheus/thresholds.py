@@ -14,6 +14,7 @@ class Thresholds:
     job: str = "together-exporter"  # of the scrape configuration
     runbooks: str = "https://github.com/together-exporter/together-exporter/blob/main/docs/runbooks/"
 
+    memory: float = 1 * HOUR  # for which what was wrong still counts as wrong while nothing is known
     failed_for: float = 2 * MINUTE
     no_ready_replica_for: float = 5 * MINUTE
     below_desired_for: float = 15 * MINUTE

@@ -115,11 +115,13 @@ def test_what_is_wrong_is_told_and_resolves_and_what_is_well_is_not(stack: Stack
         sys.stdout.write(f"{message.after:5.1f} s {message.receiver:8}{message.status:9}{'/'.join(message.alert)}\n")
 
 
-def test_an_exporter_that_is_gone_is_told_about_and_nothing_else(stack: Stack) -> None:
+def test_an_exporter_that_is_gone_is_told_about_and_does_not_read_as_health(stack: Stack) -> None:
     until(lambda: len(stack.prometheus.query("together_deployment_up == 1")) == 9, "all is seen")
+    failed, down = ("crashloop", "TogetherDeploymentFailed"), ("", "TogetherExporterDown")
+    stack.at(crashloop=40)
+    stack.tells(failed)
     stack.daemon.stop()
-    stack.tells(("", "TogetherExporterDown"))
-    assert {message.alert for message in stack.pager.messages} <= {
-        ("", "TogetherExporterDown"),
-        ("", "TogetherExporterInstanceDown"),
-    }
+    stack.tells(down)
+    assert failed in stack.pager.firing()
+    others = {("crashloop", "TogetherReplicaCrashLooping"), ("", "TogetherExporterInstanceDown")}
+    assert {message.alert for message in stack.pager.messages} <= {failed, down, *others}

@@ -47,10 +47,9 @@ def twice(series: Mapping[str, Values], minutes: int) -> list[dict[str, str]]:
     return found
 
 
-def promtool_test(case: Case) -> dict[str, Any]:
+def firing(case: Case) -> dict[str, Any]:
     alert = ALERTS[case.alert]
-    bad = case.lasts + LONG
-    firing = {
+    return {
         "exp_labels": {**case.labels, "severity": alert.severity},
         "exp_annotations": {
             "summary": alert.summary,
@@ -59,10 +58,15 @@ def promtool_test(case: Case) -> dict[str, Any]:
         },
     }
 
+
+def promtool_test(case: Case) -> dict[str, Any]:
+    alert = ALERTS[case.alert]
+    bad = case.lasts + LONG
+
     def at(minute: int, *alerts: Any) -> dict[str, Any]:
         return {"eval_time": f"{minute}m", "alertname": alert.name, "exp_alerts": list(alerts)}
 
-    steps = [at(case.lasts, firing), at(bad + 1 + case.lag)]
+    steps = [at(case.lasts, firing(case)), at(bad + 1 + case.lag)]
     if case.lasts:
         steps.insert(0, at(case.lasts - 1))
     beside = [at(minute) for minute in (0, case.lasts, bad, bad + case.lag + 1)]
@@ -225,3 +229,48 @@ def test_the_recording_rules_say_what_they_are_called(tmp_path: Path) -> None:
 )
 def test_durations_are_written_as_prometheus_does(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+D = 'project="p",deployment="d"'
+LASTING: dict[str, dict[str, str]] = {
+    "TogetherDeploymentFailed": {f'together_deployment_status{{{D},status="Failed"}}': "1"},
+    "TogetherDeploymentNoReadyReplica": {
+        f'together_deployment_status{{{D},status="Scaling"}}': "1",
+        f"together_deployment_replicas_ready{{{D}}}": "0",
+        f"together_deployment_replicas_desired{{{D}}}": "2",
+    },
+}
+UP, BUILD = f"together_deployment_up{{{D}}}", 'together_exporter_build_info{version="1"}'
+NOT_FOUND = f'together_deployment_poll_error{{{D},reason="not_found"}}'
+
+
+@needs_promtool
+@pytest.mark.parametrize("alert", LASTING)
+@pytest.mark.parametrize(
+    ("others", "still_fires"),
+    [
+        ({UP: "1+0x9 0+0x90", BUILD: "1+0x99"}, True),
+        ({UP: "1+0x9 stale", BUILD: "1+0x9 stale"}, True),
+        ({UP: "1+0x9 stale", BUILD: "1+0x99"}, False),
+        ({UP: "1+0x9 0+0x90", NOT_FOUND: "_x9 1+0x90", BUILD: "1+0x99"}, False),
+    ],
+    ids=["polls fail", "the exporter is gone", "the deployment is gone", "the deployment is not found"],
+)
+def test_that_nothing_is_known_any_more_does_not_read_as_health(
+    alert: str, others: dict[str, str], still_fires: bool, tmp_path: Path
+) -> None:
+    series: dict[str, Values] = {name: f"{value}+0x9 stale" for name, value in LASTING[alert].items()}
+    case = next(case for case in CASES if case.alert == alert)
+    steps = [
+        {"eval_time": "9m", "alertname": alert, "exp_alerts": [firing(case)]},
+        {"eval_time": "30m", "alertname": alert, "exp_alerts": [firing(case)] if still_fires else []},
+    ]
+    content = {
+        "rule_files": [str(RULES)],
+        "evaluation_interval": "1m",
+        "tests": [{"interval": "1m", "input_series": twice({**series, **others}, 90), "alert_rule_test": steps}],
+    }
+    file = tmp_path / "test.yml"
+    file.write_text(yaml.safe_dump(content))
+    done = promtool("test", "rules", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
