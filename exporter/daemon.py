@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from exporter import __version__
+from exporter import __version__, notify
 from exporter import log as log_lines
 from exporter.api.client import Client, Endpoint
 from exporter.api.errors import REASONS, Unauthorized
@@ -134,11 +134,13 @@ class Daemon:
             scheduler.start()
             serving = asyncio.create_task(server.serve(sockets=[sock]))
             self._announce(sock)
+            notify.notify(notify.READY)
             drawing = asyncio.create_task(self._rendering.stay_current())
             stopping = asyncio.create_task(stop.wait())
             try:
                 await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
             finally:
+                notify.notify(notify.STOPPING)
                 log.info("stopping")
                 scheduler.stop()
                 server.should_exit = True
@@ -174,6 +176,13 @@ class Daemon:
 
     async def _reload(self, scheduler: Scheduler) -> str | None:
         """Puts the configuration in place as it is now; the message of what is wrong with it, or None."""
+        notify.notify(notify.reloading())
+        try:
+            return await self._take_up(scheduler)
+        finally:
+            notify.notify(notify.READY)
+
+    async def _take_up(self, scheduler: Scheduler) -> str | None:
         old = self._parts
         try:
             loaded = self._load()

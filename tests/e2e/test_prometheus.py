@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from deploy.prometheus.thresholds import Thresholds
 from exporter.simulator.scenario import load
 from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer, until
@@ -19,6 +21,9 @@ from tests.hostile import hostile
 from tests.unit.settings.test_web_config import HASH, MUTUAL, certify
 
 pytestmark = pytest.mark.needs("prometheus")
+
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "deploy" / "prometheus").glob("prometheus*.yml"))
 
 
 @pytest.fixture
@@ -70,10 +75,16 @@ def test_prometheus_reads_hostile_data_over_mutual_tls_with_a_password(start: St
 
 
 @pytest.mark.needs("promtool")
-def test_the_example_configuration_is_one() -> None:
-    file = Path(__file__).parents[2] / "deploy" / "prometheus" / "prometheus.yml"
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda file: file.stem)
+def test_the_example_configurations_are_some(example: Path, tmp_path: Path) -> None:
+    text = example.read_text().replace("rules.yml", str(example.with_name("rules.yml")))
+    for name in re.findall(r"/etc/prometheus/(\S+)", text):
+        trustme.CA().cert_pem.write_to_path(tmp_path / name)
+    file = tmp_path / example.name
+    file.write_text(text.replace("/etc/prometheus", str(tmp_path)))
     done = subprocess.run(["promtool", "check", "config", str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert f"job_name: {Thresholds().job}\n" in text
 
 
 @pytest.mark.needs("promtool")
