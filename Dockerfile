@@ -1,15 +1,39 @@
-# Two stages: pip and its caches stay behind in the first.
-ARG BASE=python:3.11-slim
-FROM ${BASE} AS build
-WORKDIR /src
-COPY pyproject.toml requirements.lock README.md LICENSE ./
-COPY exporter exporter
-RUN python -m venv /opt/together-exporter \
- && /opt/together-exporter/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
- && /opt/together-exporter/bin/pip install --no-cache-dir --no-deps .
+# Two stages: pip, the build backend and their caches stay behind in the first. Both bases need the same Python 3.11 or
+# newer at the same path; that of the build needs pip beside it.
+ARG BASE=python:3.11-slim-bookworm
+ARG BUILD_BASE=${BASE}
 
+# hadolint ignore=DL3006
+FROM ${BUILD_BASE} AS build
+WORKDIR /src
+COPY requirements.lock requirements-build.lock ./
+RUN python3 -m venv --without-pip /opt/together-exporter \
+ && python3 -m venv --without-pip /opt/build \
+ && python3 -m pip --python /opt/together-exporter/bin/python install --no-cache-dir --require-hashes -r requirements.lock \
+ && python3 -m pip --python /opt/build/bin/python install --no-cache-dir --require-hashes -r requirements-build.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY exporter exporter
+RUN /opt/build/bin/hatchling build -t wheel \
+ && python3 -m pip --python /opt/together-exporter/bin/python install --no-cache-dir --no-deps dist/*.whl
+
+# hadolint ignore=DL3006
 FROM ${BASE}
+# The official Python image has a pip of its own; nothing here installs anything any more.
+RUN rm -rf /usr/local/lib/python3*/site-packages/* /usr/local/lib/python3*/ensurepip /usr/local/bin/pip*
 COPY --from=build /opt/together-exporter /opt/together-exporter
+ENV PATH=/opt/together-exporter/bin:/usr/local/bin:/usr/bin:/bin
+ARG VERSION=unknown
+ARG REVISION=unknown
+ARG CREATED=1970-01-01T00:00:00Z
+LABEL org.opencontainers.image.title="together-exporter" \
+      org.opencontainers.image.description="Prometheus exporter for Together AI container deployments" \
+      org.opencontainers.image.source="https://github.com/together-exporter/together-exporter" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"
+# A number, so that runAsNonRoot can be checked; no file system but / is written to, and / need not be writable.
 USER 65532:65532
 EXPOSE 10170
-ENTRYPOINT ["/opt/together-exporter/bin/together-exporter"]
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["python", "-I", "-m", "exporter.health"]
+ENTRYPOINT ["together-exporter"]

@@ -2,12 +2,13 @@
 PYTHON ?= python3
 SECONDS ?= 60
 MINUTES ?= 10
+IMAGE ?= together-exporter:latest
 BIN := .venv/bin
 STAMP := .venv/.installed
 LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-config --upgrade --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: demo demo-stack test check lock golden docs rules dashboards fuzz bench soak wheel clean
+.PHONY: demo demo-stack test check lock golden docs rules dashboards fuzz bench soak wheel image clean
 
 demo: $(STAMP)  ## simulator and exporter together; Ctrl-C ends it
 	$(BIN)/together-exporter demo $(ARGS)
@@ -43,6 +44,7 @@ lock: $(STAMP)  ## choose versions anew, hashed, for every supported platform
 	$(PYTHON) -m pip --python $(BIN)/python install -q uv
 	$(BIN)/uv pip compile pyproject.toml $(LOCK) -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --group dev --constraint requirements.lock $(LOCK) -o requirements-dev.lock
+	$(BIN)/uv pip compile --group build --constraint requirements-dev.lock $(LOCK) -o requirements-build.lock
 	$(BIN)/uv pip compile --group fuzz $(LOCK) -o requirements-fuzz.lock
 
 fuzz: $(STAMP)  ## coverage-guided, for SECONDS; what it finds lies in .fuzz (Linux, CPython <= 3.13)
@@ -59,6 +61,9 @@ soak: $(STAMP)  ## a fleet with faults, scrapes and reloads for MINUTES; fails w
 
 wheel: $(STAMP)  ## dist/*.whl and dist/*.tar.gz
 	$(BIN)/hatchling build
+
+image:  ## IMAGE, by Docker where its engine runs, else by buildah as root on a base of Debian's packages
+	deploy/image/build.sh $(IMAGE)
 
 clean:
 	rm -rf .venv dist .fuzz .bench

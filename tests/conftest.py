@@ -26,13 +26,15 @@ PATIENCE = 60.0  # s; how long a condition may take before it counts as never
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="a test that would be skipped fails")
+    parser.addoption("--may-skip", default="", help="programs, with commas between, that may be missing all the same")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    may_skip = config.getoption("--may-skip").split(",")
     for item in items:
         for mark in item.iter_markers("needs"):
             program = mark.args[0]
-            if shutil.which(program) is None and not config.getoption("--no-skips"):
+            if shutil.which(program) is None and (not config.getoption("--no-skips") or program in may_skip):
                 item.add_marker(pytest.mark.skip(reason=f"{program} is not installed; .ci/run installs it"))
 
 

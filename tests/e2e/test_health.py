@@ -1,0 +1,67 @@
+"""The health check of containers, against a real daemon."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.conftest import SimulatorServer, free_port
+from tests.e2e.conftest import Start
+from tests.unit.settings.test_web_config import HASH, MUTUAL, certify
+
+TLS = "tls_server_config: {cert_file: cert.pem, key_file: key.pem}"
+PASSWORD = f"basic_auth_users: {{alice: '{HASH}'}}"
+
+
+def health(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-I", "-m", "exporter.health", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "web"),
+    [
+        ("http", "{}"),
+        ("http", PASSWORD),
+        ("https", TLS),
+        ("https", f"{TLS}\n{PASSWORD}"),
+        ("https", f"tls_server_config: {{{MUTUAL}}}"),
+        ("https", f"tls_server_config: {{{MUTUAL}, max_version: TLS12}}"),
+    ],
+    ids=["plain", "password", "tls", "tls-password", "mutual-tls", "mutual-tls-1.2"],
+)
+def test_a_daemon_that_answers_is_well(
+    steady: SimulatorServer, start: Start, tmp_path: Path, scheme: str, web: str
+) -> None:
+    certify(tmp_path, trustme.CA())
+    (tmp_path / "web.yml").write_text(web)
+    config = f"projects: [{{base_url: '{steady.url}'}}]"
+    daemon = start(config, f"--web.config.file={tmp_path / 'web.yml'}", TOGETHER_API_KEY="k")
+    address = daemon.url().removeprefix("http://")
+    by_environment = health(TOGETHER_EXPORTER_WEB__LISTEN_ADDRESS=address)
+    assert (by_environment.returncode, by_environment.stderr) == (0, "")
+    by_url = health(f"{scheme}://{address}/-/ready")
+    assert (by_url.returncode, by_url.stderr) == (0, "")
+    other = {"http": "https", "https": "http"}[scheme]
+    assert health(f"{other}://{address}/-/healthy").returncode == 1
+
+
+def test_a_daemon_that_is_not_there_is_not_well() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    done = health(TOGETHER_EXPORTER_WEB__LISTEN_ADDRESS=f":{address.rpartition(':')[2]}")
+    assert done.returncode == 1
+    assert f"http://{address}/-/healthy: " in done.stderr
+    assert "refused" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_another_answer_than_well_is_told(start: Start) -> None:
+    config = f"poll_timeout: 5s\nprojects: [{{base_url: 'http://127.0.0.1:{free_port()}'}}]"
+    daemon = start(config, TOGETHER_API_KEY="k")
+    nowhere = health(f"{daemon.url()}/nowhere")
+    assert nowhere.returncode == 1
+    assert "answers 404" in nowhere.stderr
