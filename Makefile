@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-config --upgrade --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: demo demo-stack test check lock golden docs rules dashboards fuzz bench soak wheel image clean
+.PHONY: demo demo-stack test check lock golden docs rules dashboards chart fuzz bench soak wheel image clean
 
 demo: $(STAMP)  ## simulator and exporter together; Ctrl-C ends it
 	$(BIN)/together-exporter demo $(ARGS)
@@ -27,15 +27,19 @@ check: $(STAMP)  ## lint, format, types, import rules, generated files
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python -m deploy.prometheus.rules --check
 	$(BIN)/python -m dashboards.generate --check
+	$(BIN)/python -m deploy.helm.generate --check
 
-golden: $(STAMP)  ## rewrite the expected expositions; read the diff
-	GOLDEN=1 $(BIN)/pytest tests/unit/metrics/test_golden.py -q -p no:xdist
+golden: $(STAMP)  ## rewrite the expected expositions and manifests; read the diff
+	GOLDEN=1 $(BIN)/pytest tests/unit/metrics/test_golden.py tests/unit/deploy/test_helm.py -q -p no:xdist
 
 docs: $(STAMP)  ## rewrite what in the README is made from the code
 	$(BIN)/python docs/generate.py
 
 dashboards: $(STAMP)  ## rewrite the dashboards' JSON
 	$(BIN)/python -m dashboards.generate
+
+chart: $(STAMP)  ## rewrite what in the Helm chart is made from elsewhere
+	$(BIN)/python -m deploy.helm.generate
 
 rules: $(STAMP)  ## rewrite the rules' YAML
 	$(BIN)/python -m deploy.prometheus.rules

@@ -1,4 +1,4 @@
-"""`python -m exporter.health [URL]`: exit code 0 while the daemon answers there; for the health checks of containers.
+"""`python -m exporter.health [PATH or URL]`: 0 while the daemon answers there; for containers' health checks.
 
 It is a program of its own because it is started every few seconds: the standard library alone, no configuration read.
 """
@@ -21,14 +21,17 @@ ALIVE = {200, 401, 429}  # who asks for a password, or says that there were too 
 
 
 def main() -> NoReturn:
-    """Without a URL: where the environment, or else the default, lets the daemon listen, with TLS or without."""
-    sys.exit(problem(sys.argv[1]) if len(sys.argv) > 1 else problem_at(_loopback()))
+    """A path is asked for where the environment, or else the default, lets the daemon listen, with TLS or without."""
+    asked = sys.argv[1] if len(sys.argv) > 1 else PATH
+    sys.exit(problem_here(asked) if asked.startswith("/") else problem(asked))
 
 
-def problem_at(address: str) -> str | None:
-    """Why no daemon is well at HOST:PORT, or None."""
-    plain = problem(f"http://{address}{PATH}")
-    return plain and (problem(f"https://{address}{PATH}") and plain)
+def problem_here(path: str) -> str | None:
+    """Why no daemon is well on this machine, or None."""
+    host, _, port = (os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS).rpartition(":")
+    where = f"{LOOPBACK.get(host, host)}:{port}{path}"
+    plain = problem(f"http://{where}")
+    return plain and (problem(f"https://{where}") and plain)
 
 
 def problem(url: str) -> str | None:
@@ -53,11 +56,6 @@ def _turns_away(error: Exception) -> bool:
         or "ALERT" in reason
         or reason == "UNEXPECTED_EOF_WHILE_READING"
     )
-
-
-def _loopback() -> str:
-    host, _, port = (os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS).rpartition(":")
-    return f"{LOOPBACK.get(host, host)}:{port}"
 
 
 def _secure(where: str) -> http.client.HTTPConnection:

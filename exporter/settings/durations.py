@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 UNITS = {"y": 31_536_000.0, "w": 604_800.0, "d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}  # seconds
 _DURATION = re.compile("".join(rf"(?:([0-9]{{1,15}}){unit})?" for unit in UNITS))
@@ -43,4 +43,5 @@ def _mend(text: str) -> str:
     return f'"{text}" is not a duration; write one such as 500ms, 30s, 5m or 1h30m, largest unit first'
 
 
-Duration = Annotated[float, BeforeValidator(parse)]  # seconds
+IN_JSON = WithJsonSchema({"type": "string", "minLength": 2, "pattern": f"^{_DURATION.pattern}$"})
+Duration = Annotated[float, BeforeValidator(parse), IN_JSON]  # seconds

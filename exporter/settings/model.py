@@ -5,10 +5,19 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from exporter.settings.durations import Duration, parse
+from exporter.settings.durations import IN_JSON, Duration, parse
 
 ENV_PREFIX = "TOGETHER_EXPORTER_"
 DEFAULT_BASE_URL = "https://api.together.ai/v1"
@@ -44,8 +53,14 @@ def _telemetry_path(path: str) -> str:
     return path
 
 
-Regex = Annotated[re.Pattern[str], BeforeValidator(_regex)]
-PollInterval = Annotated[float, BeforeValidator(_poll_interval)]
+Regex = Annotated[re.Pattern[str], BeforeValidator(_regex), WithJsonSchema({"type": "string", "format": "regex"})]
+PollInterval = Annotated[float, BeforeValidator(_poll_interval), IN_JSON]
+
+
+def _or_a_name(schema: dict[str, Any]) -> None:
+    whole = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [{"type": "string", "minLength": 1}, whole]
 
 
 class _Section(BaseModel):
@@ -54,6 +69,8 @@ class _Section(BaseModel):
 
 class DeploymentSettings(_Section):
     """One deployment to poll; a plain string in the file is its name."""
+
+    model_config = ConfigDict(json_schema_extra=_or_a_name)
 
     name: Annotated[str, AfterValidator(_deployment_name)] = Field(description="The deployment's name or ID.")
     poll_interval: PollInterval | None = Field(

@@ -44,6 +44,8 @@ def test_a_daemon_that_answers_is_well(
     address = daemon.url().removeprefix("http://")
     by_environment = health(TOGETHER_EXPORTER_WEB__LISTEN_ADDRESS=address)
     assert (by_environment.returncode, by_environment.stderr) == (0, "")
+    by_path = health("/-/ready", TOGETHER_EXPORTER_WEB__LISTEN_ADDRESS=address)
+    assert (by_path.returncode, by_path.stderr) == (0, "")
     by_url = health(f"{scheme}://{address}/-/ready")
     assert (by_url.returncode, by_url.stderr) == (0, "")
     other = {"http": "https", "https": "http"}[scheme]
