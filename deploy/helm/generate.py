@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -14,6 +13,7 @@ import yaml
 
 from dashboards import generate as dashboards
 from deploy.helm.schema import Schema, schema
+from deploy.made import write_or_check
 from deploy.prometheus.rules import groups
 from deploy.prometheus.rules import written as written_rules
 from deploy.prometheus.thresholds import Thresholds
@@ -53,18 +53,7 @@ def _rows(prefix: str, of: Schema, defaults: dict[str, Any]) -> Iterator[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only say whether the files are up to date")
-    made = files()
-    old = [file for file, text in made.items() if not file.exists() or file.read_text(encoding="utf-8") != text]
-    if parser.parse_args().check:
-        for file in old:
-            sys.stderr.write(f"{file.relative_to(CHART.parent)} is older than its source; mend: make chart\n")
-        return 1 if old else 0
-    for file in old:
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(made[file], encoding="utf-8")
-    return 0
+    return write_or_check(files(), __doc__ or "", "make chart")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from deploy.made import write_or_check
 from deploy.prometheus.alerts import Alert, deployment_alerts, exporter_alerts, polling_alerts, replica_alerts
 from deploy.prometheus.records import records
 from deploy.prometheus.thresholds import Thresholds, duration
@@ -91,8 +91,6 @@ def index(t: Thresholds) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only say whether the files are up to date")
     here = Path(__file__).parent
     content = groups(Thresholds())
     files = {
@@ -100,14 +98,7 @@ def main() -> int:
         here.parent / "kubernetes" / "prometheusrule.yml": written(operators(content)),
         here.parents[1] / "docs" / "runbooks" / "README.md": index(Thresholds()),
     }
-    old = [file for file, text in files.items() if not file.exists() or file.read_text(encoding="utf-8") != text]
-    if parser.parse_args().check:
-        for file in old:
-            sys.stderr.write(f"{file.name} is older than its source; mend: make rules\n")
-        return 1 if old else 0
-    for file in old:
-        file.write_text(files[file], encoding="utf-8")
-    return 0
+    return write_or_check(files, __doc__ or "", "make rules")
 
 
 if __name__ == "__main__":
