@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def write_or_check(files: Mapping[Path, str], what: str, mend: str) -> int:
-    """`files`: path to content. `what` they are, for --help. `mend`: the command that writes them. Gives the exit code."""
+    """`files`: path to content. `what` they are, for --help. `mend`: what writes them. Gives an exit code."""
     parser = argparse.ArgumentParser(description=what)
     parser.add_argument("--check", action="store_true", help="only say whether the files are up to date")
     old = [file for file, text in files.items() if not file.exists() or file.read_text(encoding="utf-8") != text]
