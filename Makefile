@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-config --upgrade --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: demo demo-stack test check lock golden docs rules dashboards chart fuzz bench soak wheel image clean
+.PHONY: demo demo-stack test check lock golden docs rules dashboards chart fuzz bench soak wheel sbom image clean
 
 demo: $(STAMP)  ## simulator and exporter together; Ctrl-C ends it
 	$(BIN)/together-exporter demo $(ARGS)
@@ -64,13 +64,22 @@ soak: $(STAMP)  ## a fleet with faults, scrapes and reloads for MINUTES; fails w
 	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
 
 wheel: $(STAMP)  ## dist/*.whl and dist/*.tar.gz
+	rm -rf dist
 	$(BIN)/hatchling build
+
+sbom: wheel  ## dist/together-exporter.cdx.json: what is installed with it, in CycloneDX
+	$(PYTHON) -m venv --without-pip --clear .sbom
+	$(PYTHON) -m pip --python .sbom/bin/python install --quiet --require-hashes -r requirements.lock
+	$(PYTHON) -m pip --python .sbom/bin/python install --quiet --no-deps dist/*.whl
+	sed "s/^dynamic = .*/version = \"$$(.sbom/bin/together-exporter --version | cut -d' ' -f2)\"/" pyproject.toml >.sbom/pyproject.toml
+	$(BIN)/cyclonedx-py environment .sbom/bin/python --pyproject .sbom/pyproject.toml --mc-type application \
+		--output-reproducible --output-file dist/together-exporter.cdx.json
 
 image:  ## IMAGE, by Docker where its engine runs, else by buildah as root on a base of Debian's packages
 	deploy/image/build.sh $(IMAGE)
 
 clean:
-	rm -rf .venv dist .fuzz .bench
+	rm -rf .venv .sbom .tools dist .fuzz .bench
 
 # pip is driven from outside: some distributions ship Python without the module that puts pip into an environment.
 $(STAMP): requirements-dev.lock pyproject.toml
