@@ -1,4 +1,4 @@
-"""Writes what in the README is made from the code; `--check` says whether it is up to date."""
+"""Writes what in the README and in docs/ is made from the code; `--check` says whether it is up to date."""
 
 from __future__ import annotations
 
@@ -13,21 +13,27 @@ from pydantic import BaseModel
 from exporter.instrumentation import described
 from exporter.metrics.reference import reference
 from exporter.settings.durations import show
-from exporter.settings.model import SECTIONS
+from exporter.settings.model import ENV_PREFIX, SECTIONS
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+KINDS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "true or false", "object": "map"}
 
 
 def main() -> int:
-    old = README.read_text(encoding="utf-8")
-    new = _placed(old, "metrics", reference(described()))
-    new = _placed(new, "settings", "\n".join(_settings()) + "\n")
-    if "--check" not in sys.argv:
-        README.write_text(new, encoding="utf-8")
-    elif new != old:
-        sys.stderr.write("README.md is older than the code; mend: make docs\n")
-        return 1
-    return 0
+    made = {
+        ROOT / "README.md": ("metrics", reference(described())),
+        ROOT / "docs" / "configuration.md": ("settings", "\n".join(_settings()) + "\n"),
+    }
+    late = 0
+    for file, (name, table) in made.items():
+        old = file.read_text(encoding="utf-8")
+        new = _placed(old, name, table)
+        if "--check" not in sys.argv:
+            file.write_text(new, encoding="utf-8")
+        elif new != old:
+            sys.stderr.write(f"{file.relative_to(ROOT)} is older than the code; mend: make docs\n")
+            late = 1
+    return late
 
 
 def _placed(text: str, name: str, table: str) -> str:
@@ -36,13 +42,37 @@ def _placed(text: str, name: str, table: str) -> str:
 
 
 def _settings() -> Iterator[str]:
-    yield "| key | default | meaning |"
-    yield "|---|---|---|"
+    yield "| key | type | default | variable | meaning |"
+    yield "|---|---|---|---|---|"
     for path, model in SECTIONS.items():
         prefix = "".join(f"{step}[]." if step in {"projects", "deployments"} else f"{step}." for step in path)
+        shapes = _shapes(model)
         for name, field in model.model_fields.items():
             if field.description:
-                yield f"| `{prefix}{name}` | {_default(name, field.default)} | {field.description} |"
+                kind, default = _kind(shapes[name]), _default(name, field.default)
+                variable = "" if "[]" in prefix else f"`{ENV_PREFIX}{'__'.join((*path, name)).upper()}`"
+                yield f"| `{prefix}{name}` | {kind} | {default} | {variable} | {field.description} |"
+
+
+def _shapes(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
+    """The JSON schema of each of a section's keys."""
+    schema = model.model_json_schema()
+    whole = schema["anyOf"][1] if "anyOf" in schema else schema  # a deployment may be a name alone
+    properties: dict[str, dict[str, Any]] = whole["properties"]
+    return properties
+
+
+def _kind(shape: dict[str, Any]) -> str:
+    """What is to be written, in words."""
+    if "anyOf" in shape:
+        return _kind(next(each for each in shape["anyOf"] if each.get("type") != "null"))
+    if "enum" in shape:
+        return " or ".join(f"`{value}`" for value in shape["enum"])
+    if shape.get("type") == "array":
+        return "list" if "$ref" in shape["items"] else f"list of {_kind(shape['items'])}s".replace("texts", "text")
+    if shape.get("format") == "regex":
+        return "regular expression"
+    return "duration" if "pattern" in shape else KINDS[shape["type"]]
 
 
 def _default(name: str, value: Any) -> str:
