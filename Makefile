@@ -24,7 +24,7 @@ check: $(STAMP)  ## lint, format, types, import rules, generated files
 	$(BIN)/ruff format --check || (echo 'mend: $(BIN)/ruff format'; exit 1)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo >.venv/imports.log || (cat .venv/imports.log; exit 1)
-	$(BIN)/python docs/generate.py --check
+	$(BIN)/python -m docs.generate --check
 	$(BIN)/python -m deploy.prometheus.rules --check
 	$(BIN)/python -m dashboards.generate --check
 	$(BIN)/python -m deploy.helm.generate --check
@@ -33,7 +33,7 @@ golden: $(STAMP)  ## rewrite the expected expositions and manifests; read the di
 	GOLDEN=1 $(BIN)/pytest tests/unit/metrics/test_golden.py tests/unit/deploy/test_helm.py -q -p no:xdist
 
 docs: $(STAMP)  ## rewrite what in the README is made from the code
-	$(BIN)/python docs/generate.py
+	$(BIN)/python -m docs.generate
 
 dashboards: $(STAMP)  ## rewrite the dashboards' JSON
 	$(BIN)/python -m dashboards.generate

@@ -8,6 +8,7 @@ from grafana_foundation_sdk.models import dashboard as models
 from dashboards.parts import (
     DEPLOYMENT,
     GREEN,
+    OLD,
     PLAIN,
     RED,
     WHICH,
@@ -75,7 +76,7 @@ def board() -> dashboard.Dashboard:
                 "Time since the last good poll.",
                 f"time() - {one('together_deployment_last_success_timestamp_seconds')}",
                 unit="s",
-                steps=((None, GREEN), (300, YELLOW), (900, RED)),
+                steps=OLD,
                 legend=WHO,
             )
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import dashboard, heatmap
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from dashboards.parts import EXPORTER, GREEN, PLAIN, RED, YELLOW, dress, graph, new, number, query, rows, variable
+from dashboards.parts import EXPORTER, GREEN, OLD, PLAIN, RED, dress, graph, new, number, query, rows, variable
 
 THIS = 'job=~"$job",instance=~"$instance"'
 BUILD = "together_exporter_build_info"
@@ -54,7 +54,7 @@ def board() -> dashboard.Dashboard:
                 "Age of the oldest state of a deployment.",
                 f"max(time() - {LAST})",
                 unit="s",
-                steps=((None, GREEN), (300, YELLOW), (900, RED)),
+                steps=OLD,
             )
         )
         .with_panel(

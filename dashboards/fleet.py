@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders import dashboard
 from dashboards.parts import (
     FLEET,
     GREEN,
-    RED,
+    OLD,
     WHICH,
     YELLOW,
     graph,
@@ -85,7 +85,7 @@ def board() -> dashboard.Dashboard:
                 "Age of the oldest state of a deployment.",
                 f"max({AGE})",
                 unit="s",
-                steps=((None, GREEN), (300, YELLOW), (900, RED)),
+                steps=OLD,
             )
         )
         .with_panel(

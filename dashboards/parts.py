@@ -19,9 +19,10 @@ from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from deploy.prometheus.thresholds import Thresholds
+
 TAG = "together-exporter"
 FLEET, DEPLOYMENT, EXPORTER = "together-fleet", "together-deployment", "together-exporter"  # kept: bookmarks have them
-RUNBOOKS = "https://github.com/together-exporter/together-exporter/blob/main/docs/runbooks/"
 DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 WHICH = 'project=~"$project",deployment=~"$deployment"'
 WHO = "{{project}}/{{deployment}}"
@@ -42,6 +43,7 @@ LINK = (
 Steps = Sequence[tuple[float | None, str]]  # from which value on, and the colour; None for the first
 FINE_AT_ZERO: Steps = ((None, GREEN), (1, RED))
 PLAIN: Steps = ((None, GREEN),)
+OLD: Steps = ((None, GREEN), (300, YELLOW), (900, RED))  # s; of what is known
 Panel = TypeVar("Panel", stat.Panel, timeseries.Panel, statetimeline.Panel, table.Panel, heatmap.Panel)
 
 
@@ -80,7 +82,12 @@ def new(title: str, uid: str, description: str) -> dashboard.Dashboard:
             .include_vars(True)
             .keep_time(True)
         )
-        .link(dashboard.DashboardLink("Runbooks").type(models.DashboardLinkType.LINK).url(RUNBOOKS).target_blank(True))
+        .link(
+            dashboard.DashboardLink("Runbooks")
+            .type(models.DashboardLinkType.LINK)
+            .url(Thresholds().runbooks)
+            .target_blank(True)
+        )
         .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from deploy.made import write_or_check
 from exporter.instrumentation import described
 from exporter.metrics.reference import reference
 from exporter.settings.durations import show
@@ -24,16 +25,8 @@ def main() -> int:
         ROOT / "README.md": ("metrics", reference(described())),
         ROOT / "docs" / "configuration.md": ("settings", "\n".join(_settings()) + "\n"),
     }
-    late = 0
-    for file, (name, table) in made.items():
-        old = file.read_text(encoding="utf-8")
-        new = _placed(old, name, table)
-        if "--check" not in sys.argv:
-            file.write_text(new, encoding="utf-8")
-        elif new != old:
-            sys.stderr.write(f"{file.relative_to(ROOT)} is older than the code; mend: make docs\n")
-            late = 1
-    return late
+    files = {file: _placed(file.read_text(encoding="utf-8"), name, table) for file, (name, table) in made.items()}
+    return write_or_check(files, __doc__ or "", "make docs")
 
 
 def _placed(text: str, name: str, table: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from exporter.settings.durations import IN_JSON
 from exporter.settings.model import Settings
 
 Schema = dict[str, Any]
@@ -14,7 +15,7 @@ SET_BY_THE_CHART = (
     ("WebSettings", "listen_address"),
 )
 PROJECT_NAME = "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
-DURATION = "^([0-9]+(ms|s|m|h|d|w|y))+$"
+DURATION: Schema = IN_JSON.json_schema or {}
 
 
 def section(description: str, /, **values: Schema) -> Schema:
@@ -42,8 +43,8 @@ def _monitor(what: str) -> Schema:
     return section(
         f"A {what} for the Prometheus operator",
         enabled=flag(f"Make the {what}."),
-        interval=text("How often Prometheus scrapes.", pattern=DURATION),
-        scrapeTimeout=text("How long a scrape may take.", pattern=DURATION),
+        interval=text("How often Prometheus scrapes.", **DURATION),
+        scrapeTimeout=text("How long a scrape may take.", **DURATION),
         labels=kubernetes("object", "Those that your Prometheus selects monitors by."),
         tlsConfig=kubernetes(
             "object", "How Prometheus verifies the exporter's certificate, and its own for mutual TLS."
@@ -78,7 +79,7 @@ def schema() -> Schema:
         ),
         config={
             **config,
-            "description": "The configuration file, as the project's README says; keys are put in from `apiKeys`.",
+            "description": "The configuration file, as docs/configuration.md says; keys are put in from `apiKeys`.",
         },
         apiKeys={
             "type": "object",

@@ -11,9 +11,7 @@ from prometheus_client.utils import floatToGoString
 from exporter.metrics.family import Family, Sample, unique
 
 MOST_KNOWN = 10_000  # texts that are remembered; beyond it they are forgotten all at once, not to grow with churn
-MOST_LAYOUTS = (
-    100  # of a family; further ones are laid out each time: timestamps seldom come twice, and would only fill it
-)
+MOST_LAYOUTS = 100  # of a family; further ones are made each time: timestamps seldom come twice, and would only fill it
 
 Writer = Callable[[tuple[str, ...], Any], str]  # of the identity's values as `identify` gives them, and a subject
 

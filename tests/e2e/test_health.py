@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import trustme
 
+from exporter import health as program
+from exporter.settings.model import ENV_PREFIX, WebSettings
 from tests.conftest import SimulatorServer, free_port
 from tests.e2e.conftest import Start
 from tests.unit.settings.test_web_config import HASH, MUTUAL, certify
@@ -67,3 +69,8 @@ def test_another_answer_than_well_is_told(start: Start) -> None:
     nowhere = health(f"{daemon.url()}/nowhere")
     assert nowhere.returncode == 1
     assert "answers 404" in nowhere.stderr
+
+
+def test_it_knows_where_the_daemon_listens_by_default() -> None:
+    assert WebSettings().listen_address == program.DEFAULT_ADDRESS
+    assert f"{ENV_PREFIX}WEB__LISTEN_ADDRESS" == program.ADDRESS_VARIABLE

@@ -89,7 +89,7 @@ def test_kubernetes_knows_every_field(case: str, version: str) -> None:
 def test_the_configuration_is_one_that_the_exporter_takes(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (config,) = [each for each in manifests(case) if each["kind"] == "ConfigMap"]
+    config = only("ConfigMap", case)
     text = config["data"]["together-exporter.yml"]
     for project in yaml.safe_load(text)["projects"]:
         (tmp_path / project.get("name", "default")).write_text("a-key")
@@ -111,14 +111,12 @@ def test_each_file_that_the_container_is_told_of_is_mounted(case: str) -> None:
     assert sorted(mounts.values()) == sorted(volume["name"] for volume in spec["volumes"])
     assert not [path for path in mounts for other in mounts if path != other and path.startswith(f"{other}/")]
     files = [word.partition("=")[2] for word in container["args"] if ".file=" in word]
-    (config,) = [each for each in manifests(case) if each["kind"] == "ConfigMap"]
+    config = only("ConfigMap", case)
     projects = yaml.safe_load(config["data"]["together-exporter.yml"])["projects"]
     files += [project["api_key_file"] for project in projects if "api_key_file" in project]
     assert [file for file in files if str(Path(file).parent) not in mounts] == []
     keys = [item["path"] for volume in spec["volumes"] if "projected" in volume for item in _items(volume)]
-    assert keys == [Path(file).name for file in files if file.startswith("/run/secrets/")] or set(keys) == {
-        Path(file).name for file in files if file.startswith("/run/secrets/")
-    }
+    assert set(keys) == {Path(file).name for file in files if file.startswith("/run/secrets/")}
 
 
 def _items(volume: dict[str, Any]) -> Iterator[dict[str, str]]:
@@ -206,8 +204,7 @@ def test_rules_and_dashboards_are_the_very_ones() -> None:
 @helm
 def test_monitors_select_the_pods_and_name_the_job_as_the_rules_do() -> None:
     monitor = only("ServiceMonitor", "two")["spec"]
-    (service,) = [each for each in manifests("two") if each["kind"] == "Service"]
-    labels = service["metadata"]["labels"]
+    labels = only("Service", "two")["metadata"]["labels"]
     assert monitor["selector"]["matchLabels"].items() <= labels.items()
     assert labels[monitor["jobLabel"]] == "together-exporter"
     assert monitor["endpoints"][0]["path"] == "/own/metrics"
@@ -220,7 +217,7 @@ def test_monitors_select_the_pods_and_name_the_job_as_the_rules_do() -> None:
 @helm
 def test_keys_given_as_values_are_in_a_secret_only() -> None:
     made = manifests("two")
-    (secret,) = [each for each in made if each["kind"] == "Secret"]
+    secret = only("Secret", "two")
     assert base64.b64decode(secret["data"]["staging"]) == b"not-a-real-key"
     assert not [each for each in made if each is not secret and "not-a-real-key" in json.dumps(each)]
 
