@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from starlette.types import ASGIApp
 
 from exporter import __version__, notify
 from exporter import log as log_lines
@@ -33,13 +34,16 @@ from exporter.settings.problems import ConfigError
 from exporter.settings.projects import Project
 from exporter.settings.shards import belongs
 from exporter.settings.watched import WatchedWebConfig
+from exporter.status.report import Facts, ProjectFacts
 from exporter.store import Store
+from exporter.web import app as web_app
+from exporter.web import status as web_status
 from exporter.web.access import Access, Doorkeeper
-from exporter.web.app import build
 from exporter.web.connection import Gate
 from exporter.web.listener import show_address
-from exporter.web.metrics import MetricsEndpoint, ScrapeLimit
+from exporter.web.metrics import MetricsEndpoint, RequestLimit
 from exporter.web.own import OwnMetrics, Registries
+from exporter.web.page import StatusPage
 from exporter.web.refusals import Refusals
 from exporter.web.rendering import Rendering
 from exporter.web.server import server as web_server
@@ -84,7 +88,8 @@ class Daemon:
         self._web_config = WatchedWebConfig(loaded.settings.web.config_file, loaded.web)
         self._own = OwnMetrics(Registries(self.instrumentation.registry, self.instrumentation.live, changes))
         self._rendering = Rendering(lambda: self._parts.exposition, self.view)
-        self._reload_refused = False
+        self._reload_problem: str | None = None  # why the latest one was refused
+        self._started = clock().unix
         self._configuration_state: float | None = None
         self._parts = self._build(loaded, None)
         self._apply(self._parts)
@@ -125,8 +130,7 @@ class Daemon:
         lifecycle = reload if self.settings.web.enable_lifecycle else None
         web = self.settings.web
         refusals = Refusals(self.instrumentation)
-        scrapes = ScrapeLimit(MetricsEndpoint(self._rendering, self._own), web.max_requests, refusals)
-        app = build(scrapes, web.telemetry_path, self.store.is_ready, lifecycle)
+        app = web_app.build(self._limited(scheduler, refusals), self.store.is_ready, lifecycle)
         gate = Gate(web.max_connections, self._access, refusals)
         server = web_server(Doorkeeper(app, self._access, refusals), gate)
         with _signals(stop, reload):
@@ -150,6 +154,47 @@ class Daemon:
                 await self.close()
                 log.info("stopped")
 
+    def _limited(self, scheduler: Scheduler, refusals: Refusals) -> dict[str, ASGIApp]:
+        """The answers that grow with the fleet, so that not too many are on their way at a time."""
+        web = self.settings.web
+        reports = web_status.StatusReports(functools.partial(self._facts, scheduler), StatusPage(web.telemetry_path))
+        scrapes = RequestLimit(MetricsEndpoint(self._rendering, self._own), web.max_requests, refusals)
+        pages = RequestLimit(web_status.build(reports), web_status.MOST_AT_ONCE, refusals, "page_limit")
+        return {web.telemetry_path: scrapes, **dict.fromkeys(web_status.PATHS, pages)}
+
+    def _facts(self, scheduler: Scheduler) -> Facts:
+        """What the status page tells."""
+        now = clock()
+        due = scheduler.next_polls()
+        coming: dict[str, float] = {}  # by project, seconds since 1970
+        for plan in self.plans:
+            if plan.id in due:
+                moment = due[plan.id].timestamp()
+                coming[plan.project] = min(coming.get(plan.project, moment), moment)
+        errors = dict(self.store.project_errors())
+        projects = [
+            ProjectFacts(
+                name=project.name,
+                base_url=project.base_url,
+                fetch=project.fetch,
+                poll_interval=project.poll_interval,
+                last_poll=last.unix if (last := self._parts.pollers[project.name].last_poll) else None,
+                next_poll=coming.get(project.name),
+                error=errors.get(project.name),
+            )
+            for project in self._parts.loaded.projects
+        ]
+        return Facts(
+            version=__version__,
+            now=now,
+            started=self._started,
+            ready=self.store.is_ready(),
+            configuration_error=self._reload_problem or self._web_config.problem,
+            shard=(self.settings.shard.index, self.settings.shard.total),
+            projects=tuple(projects),
+            view=self.store.view(now),
+        )
+
     def _access(self) -> Access:
         """Who may come in now, by the web configuration's files as they are now."""
         config = self._web_config.current()
@@ -158,7 +203,7 @@ class Daemon:
 
     def _note_configuration(self) -> None:
         """Shows whether what runs is what was asked for."""
-        state = float(not self._reload_refused and self._web_config.problem is None)
+        state = float(self._reload_problem is None and self._web_config.problem is None)
         if state != self._configuration_state:
             self._configuration_state = state
             self.instrumentation.reload_successful.set(state)
@@ -187,7 +232,7 @@ class Daemon:
         try:
             loaded = self._load()
         except ConfigError as error:
-            self._reload_refused = True
+            self._reload_problem = str(error)
             self._note_configuration()
             log.error("reload refused", error=str(error), effect="the running configuration stays")
             return str(error)
@@ -232,7 +277,7 @@ class Daemon:
             self.instrumentation.start_project(name, fetches, (*REASONS, BUG))
         for project, file in parts.loaded.open_key_files():
             log.warning("key file can be read by everyone", project=project, file=file, mend=f"chmod o-r {file}")
-        self._reload_refused = False
+        self._reload_problem = None
         self._note_configuration()
         self.instrumentation.reload_timestamp.set(clock().unix)
         self.instrumentation.shard_info.clear()

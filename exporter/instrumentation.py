@@ -22,7 +22,16 @@ DROPS = (
     "entry_limit",
     "body_size_limit",
 )
-REFUSALS = ("connection_limit", "scrape_limit", "header_limit", "slow_client", "tls", "unauthorized", "rate_limit")
+REFUSALS = (
+    "connection_limit",
+    "scrape_limit",
+    "page_limit",
+    "header_limit",
+    "slow_client",
+    "tls",
+    "unauthorized",
+    "rate_limit",
+)
 POLL_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # s; a poll's deadline is 10 s by default
 
 

@@ -59,6 +59,7 @@ class Poller:
         self._queue_errors: dict[str, str] = {}  # by deployment: why its queue could not be read
         self._log = log.bind(project=self._project)
         self._running: set[asyncio.Task[object]] = set()
+        self.last_poll: Instant | None = None  # when one ended, well or not
 
     async def poll(self, plan: Plan) -> bool:
         """Runs one poll to its end; whether it worked. Never raises but for cancellation."""
@@ -74,7 +75,8 @@ class Poller:
             return False
         finally:
             self._running.discard(task)
-            duration = self._clock().monotonic - started
+            self.last_poll = self._clock()
+            duration = self.last_poll.monotonic - started
             self._instrumentation.poll_duration.labels(self._project, plan.fetch).observe(duration)
             self._instrumentation.polls.labels(self._project).inc()
 

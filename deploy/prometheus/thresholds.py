@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
+from exporter import REPOSITORY
+
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0  # s
 
 
@@ -12,7 +14,7 @@ class Thresholds:
     """What you may want to change; durations in seconds. `*_for`: how long it must be so before somebody is told."""
 
     job: str = "together-exporter"  # of the scrape configuration
-    runbooks: str = "https://github.com/together-exporter/together-exporter/blob/main/docs/runbooks/"
+    runbooks: str = f"{REPOSITORY}/blob/main/docs/runbooks/"
 
     memory: float = 1 * HOUR  # for which what was wrong still counts as wrong while nothing is known
     failed_for: float = 2 * MINUTE

@@ -22,14 +22,14 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from exporter.web.page import CONTENT_SECURITY_POLICY
 from exporter.web.refusals import Refusals
 
 MAX_PASSWORD = 72  # bytes; bcrypt takes no more into account
 MAX_REMEMBERED = 100  # good passwords; a check costs 50 ms and more, on purpose
 MAX_WAITING = 16  # password checks in line; whoever guesses must not take the processor from the polls
 SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "deny",
     "Referrer-Policy": "no-referrer",

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from html import escape
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from exporter import __version__
-
 Reload = Callable[[], Awaitable[str | None]]  # the message of what is wrong with the new file, None when it is in place
 
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>together-exporter</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"></head>
-<body><h1>together-exporter {version}</h1>
-<p>Prometheus exporter for Together AI container deployments.</p>
-<ul><li><a href="{metrics}">Metrics</a></li><li><a href="/-/healthy">Health</a></li>
-<li><a href="/-/ready">Readiness</a></li></ul></body></html>
-"""
 
-
-def build(metrics: ASGIApp, telemetry_path: str, is_ready: Callable[[], bool], reload: Reload | None) -> ASGIApp:
-    """`reload` None: POST /-/reload is refused."""
-
-    async def page(_: Request) -> Response:
-        return HTMLResponse(PAGE.format(version=__version__, metrics=escape(telemetry_path)))
+def build(limited: Mapping[str, ASGIApp], is_ready: Callable[[], bool], reload: Reload | None) -> ASGIApp:
+    """`limited`: the applications that have a path of their own. `reload` None: POST /-/reload is refused."""
 
     async def healthy(_: Request) -> Response:
         return PlainTextResponse("together-exporter is healthy.\n")
@@ -51,19 +36,18 @@ def build(metrics: ASGIApp, telemetry_path: str, is_ready: Callable[[], bool], r
 
     others = Starlette(
         routes=[
-            Route("/", page),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
             Route("/-/reload", reloaded, methods=["POST", "PUT"]),
         ]
     )
-    return _first(metrics, telemetry_path, others)
+    return _by_path(limited, others)
 
 
-def _first(app: ASGIApp, path: str, others: ASGIApp) -> ASGIApp:
-    """One path goes to its application on the shortest way."""
+def _by_path(apps: Mapping[str, ASGIApp], others: ASGIApp) -> ASGIApp:
+    """These paths go to their applications on the shortest way."""
 
     async def either(scope: Scope, receive: Receive, send: Send) -> None:
-        await (app if scope["path"] == path else others)(scope, receive, send)
+        await apps.get(scope["path"], others)(scope, receive, send)
 
     return either

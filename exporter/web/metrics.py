@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exporter.metrics.page import Format
 from exporter.web.negotiation import CONTENT_TYPES, format_of, takes_gzip
 from exporter.web.own import OwnMetrics
-from exporter.web.refusals import Refusals
+from exporter.web.refusals import Reason, Refusals
 from exporter.web.rendering import GZIP_LEVEL, Packed, Rendering, deflate
 
 PIECE = 256 * 2**10  # bytes handed to the network at once: a slow reader of a long page costs this much memory
@@ -27,24 +27,25 @@ GZIP = (b"content-encoding", b"gzip")
 VARY = (b"vary", b"Accept, Accept-Encoding")
 
 
-class ScrapeLimit:
-    """At most so many scrapes at a time; the next one gets 503, as from node_exporter."""
+class RequestLimit:
+    """At most so many requests at a time; the next one gets 503, as from node_exporter."""
 
-    def __init__(self, metrics: ASGIApp, limit: int, refusals: Refusals) -> None:
-        self._metrics = metrics
+    def __init__(self, app: ASGIApp, limit: int, refusals: Refusals, reason: Reason = "scrape_limit") -> None:
+        self._app = app
         self._limit = limit
         self._refusals = refusals
+        self._reason = reason
         self._running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._running >= self._limit:
-            self._refusals.count("scrape_limit", (scope.get("client") or "?")[0])
-            text = f"Limit of concurrent scrapes reached ({self._limit}), try again later.\n"
+            self._refusals.count(self._reason, (scope.get("client") or "?")[0])
+            text = f"Limit of concurrent requests reached ({self._limit}), try again later.\n"
             await PlainTextResponse(text, 503, {"Retry-After": "1"})(scope, receive, send)
             return
         self._running += 1
         try:
-            await self._metrics(scope, receive, send)
+            await self._app(scope, receive, send)
         finally:
             self._running -= 1
 

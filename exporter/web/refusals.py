@@ -12,7 +12,9 @@ from exporter.instrumentation import Instrumentation
 
 QUIET = 60.0  # s; between two lines about the same reason: whoever knocks all day must not fill the log
 
-Reason = Literal["connection_limit", "scrape_limit", "header_limit", "slow_client", "tls", "unauthorized", "rate_limit"]
+Reason = Literal[
+    "connection_limit", "scrape_limit", "page_limit", "header_limit", "slow_client", "tls", "unauthorized", "rate_limit"
+]
 log = structlog.get_logger()
 
 

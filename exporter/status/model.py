@@ -1,0 +1,116 @@
+"""The answer of /api/v1/status: its fields are public, and described in docs/status-api.md, which is made from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+Level = Literal["critical", "warning", "busy", "ok"]
+LEVELS: tuple[Level, ...] = ("critical", "warning", "busy", "ok")  # trouble first
+
+Time = Annotated[str, Field(description="ISO 8601, UTC", json_schema_extra={"format": "date-time"})]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to know about a deployment or a project."""
+
+    level: Annotated[Level, Field(description="As of the deployment: `critical`, `warning` or `busy`.")]
+    message: Annotated[str, Field(description="What is so, in words.")]
+    mend: Annotated[str, Field(description="What to do about it; empty where there is nothing to do but wait.")] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One replica, as of the last poll."""
+
+    replica: Annotated[str, Field(description="Its name, the label `replica`.")]
+    status: Annotated[str | None, Field(description="replica_status.")]
+    reason: Annotated[str | None, Field(description="replica_status_reason.")]
+    is_ready: Annotated[bool, Field(description="Running, and ready since some moment.")]
+    ready_since: Annotated[Time | None, Field(description="replica_ready_since.")]
+    image: Annotated[str | None, Field(description="The image it runs.")]
+    revision: Annotated[str | None, Field(description="The revision it runs.")]
+    volume_preload: Annotated[str | None, Field(description="volume_preload_status.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """Why the last poll failed."""
+
+    reason: Annotated[str, Field(description="As in `together_deployment_poll_error`.")]
+    message: Annotated[str, Field(description="The cause in words; no secret, and nothing that the API sent.")]
+    mend: Annotated[str, Field(description="What to do about it.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One deployment. What the API does not send is null."""
+
+    project: Annotated[str, Field(description="The label `project`.")]
+    deployment: Annotated[str, Field(description="Its name, the label `deployment`.")]
+    level: Annotated[Level, Field(description="The worst of its findings: `critical`, `warning`, `busy`, or `ok`.")]
+    findings: Annotated[tuple[Finding, ...], Field(description="What to know about it, worst first.")]
+    up: Annotated[bool, Field(description="Whether its last poll worked.")]
+    error: Annotated[Error | None, Field(description="Why not.")]
+    last_success: Annotated[Time | None, Field(description="When it was last polled with success.")]
+    age_seconds: Annotated[float | None, Field(description="How old what follows is, in seconds.")]
+    id: Annotated[str | None, Field(description="The API's ID.")] = None
+    url: Annotated[str | None, Field(description="Where the API answers about it, to those who have a key.")] = None
+    status: Annotated[str | None, Field(description="status.")] = None
+    ready_replicas: Annotated[int | float | None, Field(description="ready_replicas.")] = None
+    desired_replicas: Annotated[int | float | None, Field(description="desired_replicas.")] = None
+    min_replicas: Annotated[int | float | None, Field(description="min_replicas.")] = None
+    max_replicas: Annotated[int | float | None, Field(description="max_replicas.")] = None
+    gpu_type: Annotated[str | None, Field(description="gpu_type.")] = None
+    gpus_per_replica: Annotated[int | float | None, Field(description="gpu_count.")] = None
+    image: Annotated[str | None, Field(description="image.")] = None
+    revision: Annotated[str | None, Field(description="The current revision.")] = None
+    replicas_listed: Annotated[int | None, Field(description="How many replicas the API lists, old ones included.")] = (
+        None
+    )
+    replicas_updated: Annotated[int | float | None, Field(description="How many of them run the current revision.")] = (
+        None
+    )
+    replicas: Annotated[tuple[Replica, ...], Field(description="The first 200 of them, those not ready first.")] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """One project, as it is configured and as it answers."""
+
+    project: Annotated[str, Field(description="The label `project`.")]
+    up: Annotated[bool | None, Field(description="As `together_project_up`; null before the first poll has ended.")]
+    deployments: Annotated[int, Field(description="Deployments whose state is known and not stale.")]
+    base_url: Annotated[str, Field(description="Where its API is.")]
+    fetch: Annotated[Literal["each", "list"], Field(description="As configured.")]
+    poll_interval_seconds: Annotated[float, Field(description="As configured.")]
+    last_poll: Annotated[Time | None, Field(description="When a poll last ended, well or not.")]
+    next_poll: Annotated[Time | None, Field(description="When the next poll is due.")]
+    error: Annotated[Error | None, Field(description="Why nothing of the project can be read.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything, as of one moment."""
+
+    version: Annotated[str, Field(description="The exporter's version.")]
+    now: Annotated[Time, Field(description="The moment.")]
+    started: Annotated[Time, Field(description="When the exporter was started.")]
+    ready: Annotated[bool, Field(description="Whether every project has been polled once, as /-/ready says.")]
+    configuration_error: Annotated[
+        str | None, Field(description="Why the configuration as it is now could not be taken up; the one before runs.")
+    ]
+    shard_index: Annotated[int, Field(description="Which shard this exporter is, from 0.")]
+    shard_total: Annotated[int, Field(description="How many shards there are.")]
+    levels: Annotated[dict[Level, int], Field(description="How many deployments there are of each level.")]
+    projects: Annotated[tuple[Project, ...], Field(description="The projects, by name.")]
+    deployments: Annotated[
+        tuple[Deployment, ...], Field(description="The deployments, trouble first, then by project and name.")
+    ]
+
+
+STATUS = TypeAdapter(Status)
+DEPLOYMENT = TypeAdapter(Deployment)

@@ -1,0 +1,77 @@
+"""`/` and `/api/v1/status`: made from what is known, at most once a second, however many ask."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import Callable, Generator
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from exporter.slices import in_slices
+from exporter.status.model import Status
+from exporter.status.report import Facts, report, to_json
+from exporter.web.negotiation import takes_gzip
+from exporter.web.page import Query, StatusPage
+
+FRESH = 1.0  # s for which what was made serves the next who ask
+GZIP_LEVEL = 1  # at which these texts shrink to a tenth
+PATHS = ("/", "/api/v1/status")
+MOST_AT_ONCE = 16  # answers on their way; each may be megabytes long, and is read by people
+HTML, JSON = "text/html", "application/json"
+HEADERS = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
+
+
+class StatusReports:
+    """`facts`: what is known now. One at a time is made, and others wait for it."""
+
+    def __init__(self, facts: Callable[[], Facts], page: StatusPage) -> None:
+        self._facts = facts
+        self._page = page
+        self._making = asyncio.Lock()
+        self._made = float("-inf")
+        self._status: Status | None = None
+        self._answers: dict[Query | None, bytes] = {}  # of that status: the pages, and under None the JSON
+
+    async def json(self) -> bytes:
+        return await self._answer(None, to_json)
+
+    async def html(self, query: Query) -> bytes:
+        return await self._answer(query, lambda status: self._page.render(status, query))
+
+    async def _answer(self, query: Query | None, make: Callable[[Status], Generator[None, None, bytes]]) -> bytes:
+        async with self._making:
+            status = await self._current()
+            if query not in self._answers:
+                self._answers[query] = await in_slices(make(status))
+            return self._answers[query]
+
+    async def _current(self) -> Status:
+        now = asyncio.get_running_loop().time()
+        if self._status is None or now - self._made >= FRESH:
+            self._status = await in_slices(report(self._facts()))
+            self._made = now
+            self._answers = {}
+        return self._status
+
+
+def build(reports: StatusReports) -> ASGIApp:
+    async def page(request: Request) -> Response:
+        return await _response(request, await reports.html(Query.of(request.query_params)), HTML)
+
+    async def status(request: Request) -> Response:
+        return await _response(request, await reports.json(), JSON)
+
+    return Starlette(routes=[Route(path, endpoint) for path, endpoint in zip(PATHS, (page, status), strict=True)])
+
+
+async def _response(request: Request, body: bytes, media_type: str) -> Response:
+    """Compressed beside the event loop: of a large fleet it takes as long as many scrapes."""
+    if not takes_gzip(request.headers.get("accept-encoding", "").encode("latin-1")):
+        return Response(body, headers=HEADERS, media_type=media_type)
+    packed = await asyncio.to_thread(gzip.compress, body, GZIP_LEVEL)
+    return Response(packed, headers={**HEADERS, "Content-Encoding": "gzip"}, media_type=media_type)

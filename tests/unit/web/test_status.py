@@ -1,0 +1,91 @@
+"""The two answers as they are asked for over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+
+import httpx
+import pytest
+
+from exporter.status.report import Facts
+from exporter.web import status as module
+from exporter.web.page import StatusPage
+from exporter.web.status import StatusReports, build
+from tests.unit.status.facts import facts, fleet, well
+from tests.unit.web.test_rendering import run
+
+
+class Told:
+    """How often it was asked what is known."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.reports = StatusReports(self.facts, StatusPage("/metrics"))
+
+    def facts(self) -> Facts:
+        self.times += 1
+        return facts(fleet(well(f"turn-{self.times}")))
+
+    async def get(self, path: str) -> httpx.Response:
+        async with client(self) as web:
+            return await web.get(path)
+
+
+def client(told: Told) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(build(told.reports)), base_url="http://exporter")
+
+
+def test_however_many_ask_it_is_made_once() -> None:
+    async def test() -> None:
+        told = Told()
+        answers = await asyncio.gather(*(told.get(path) for path in ("/", "/api/v1/status", "/?filter=turn") * 5))
+        assert {answer.status_code for answer in answers} == {200}
+        assert told.times == 1
+
+    run(test)
+
+
+def test_it_is_made_anew_when_it_is_no_longer_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FRESH", 0.0)
+
+    async def test() -> None:
+        told = Told()
+        assert "turn-1" in (await told.get("/")).text
+        assert "turn-2" in (await told.get("/")).text
+
+    run(test)
+
+
+def test_both_say_what_they_are_and_are_not_to_be_kept() -> None:
+    async def test() -> None:
+        page, status = [await Told().get(path) for path in ("/", "/api/v1/status")]
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert status.headers["content-type"] == "application/json"
+        assert {answer.headers["cache-control"] for answer in (page, status)} == {"no-store"}
+        assert [d["deployment"] for d in status.json()["deployments"]] == ["turn-1"]
+
+    run(test)
+
+
+def test_gzip_for_those_who_take_it() -> None:
+    async def test() -> None:
+        asked = {"Accept-Encoding": "gzip"}
+        async with client(Told()) as web, web.stream("GET", "/api/v1/status", headers=asked) as answer:
+            raw = b"".join([piece async for piece in answer.aiter_raw()])
+        assert answer.headers["content-encoding"] == "gzip"
+        assert int(answer.headers["content-length"]) == len(raw)
+        assert json.loads(gzip.decompress(raw))["version"] == "1.2.3"
+
+    run(test)
+
+
+def test_what_is_asked_wrongly() -> None:
+    async def test() -> None:
+        async with client(Told()) as web:
+            assert (await web.post("/")).status_code == 405
+            head = await web.head("/")
+            assert (head.status_code, head.content) == (200, b"")
+
+    run(test)
