@@ -109,13 +109,22 @@ class Daemon:
         """Everything in the text format, for a command that ends then."""
         return self._parts.exposition.render(self.view(), "text") + b"".join(self._own.text("text"))
 
-    async def poll_once(self) -> bool:
-        """Every plan once; whether all worked."""
-        pollers = self._parts.pollers
+    async def poll_once(self, ended: Callable[[], object] = lambda: None) -> bool:
+        """Every plan once; whether all worked. `ended` is called after each."""
+
+        async def poll(plan: Plan) -> bool:
+            worked = await self._parts.pollers[plan.project].poll(plan)
+            ended()
+            return worked
+
         first = [plan for plan in self.plans if plan.fetch != "queue"]
         queues = [plan for plan in self.plans if plan.fetch == "queue"]  # known from the deployments, so last
-        results = [await asyncio.gather(*(pollers[p.project].poll(p) for p in wave)) for wave in (first, queues)]
+        results = [await asyncio.gather(*map(poll, wave)) for wave in (first, queues)]
         return all(worked for wave in results for worked in wave)
+
+    async def names(self, project: str) -> list[str]:
+        """The names and IDs of all deployments that the project's key sees; none where it cannot be asked."""
+        return await self._parts.pollers[project].names()
 
     async def close(self) -> None:
         for poller in self._parts.pollers.values():

@@ -7,7 +7,7 @@ import sys
 from typing import Literal, TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 LogFormat = Literal["logfmt", "json"]
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
@@ -23,7 +23,7 @@ def configure(level: str, format_: LogFormat, stream: TextIO | None = None) -> N
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         structlog.processors.EventRenamer("msg"),
     ]
-    render: list[Processor] = [structlog.processors.format_exc_info, _renderer(format_)]
+    render: list[Processor] = [structlog.processors.format_exc_info, *_renderer(format_)]
     structlog.configure(
         processors=[*shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
@@ -41,7 +41,18 @@ def configure(level: str, format_: LogFormat, stream: TextIO | None = None) -> N
     logging.basicConfig(level=max(LEVELS[level], logging.WARNING), handlers=[handler], force=True)
 
 
-def _renderer(format_: LogFormat) -> Processor:
+def _renderer(format_: LogFormat) -> tuple[Processor, ...]:
     if format_ == "json":
-        return structlog.processors.JSONRenderer(sort_keys=False)
-    return structlog.processors.LogfmtRenderer(key_order=FIRST_KEYS, bool_as_flag=False)
+        return (structlog.processors.JSONRenderer(sort_keys=False),)
+    return _printable, structlog.processors.LogfmtRenderer(key_order=FIRST_KEYS, bool_as_flag=False)
+
+
+def _printable(_: object, __: str, event: EventDict) -> EventDict:
+    """Names come from elsewhere: what would move a terminal's cursor is written as its escape, as JSON does anyway."""
+    return {key: _escaped(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _escaped(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

@@ -80,6 +80,15 @@ class Poller:
             self._instrumentation.poll_duration.labels(self._project, plan.fetch).observe(duration)
             self._instrumentation.polls.labels(self._project).inc()
 
+    async def names(self) -> list[str]:
+        """The names and IDs that the key sees, whatever is configured; none where they cannot be read."""
+        try:
+            readings = await self._client.deployments()
+        except ApiError:
+            return []
+        known = (name for reading in readings for name in (reading.deployment.name, reading.deployment.id))
+        return [name for name in known if name]
+
     async def retire(self) -> None:
         """Ends what is on its way and closes the connections; counts nothing from then on."""
         running = list(self._running)

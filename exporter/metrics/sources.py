@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.metrics.families import DEPLOYMENT, HISTORY, POLL, REPLICA
-from exporter.metrics.family import Group
+from exporter.metrics.family import Group, unique
 from exporter.records import Record
 
 Subject = tuple[tuple[str, ...], Any]  # identity label values, and what the rows of the group read
@@ -41,3 +41,13 @@ def _history(record: Record) -> tuple[object, ...]:
 
 def _poll(record: Record) -> tuple[object, ...]:
     return record.succeeded, record.error and record.error.reason
+
+
+def count(record: Record) -> int:
+    """How many series a record has."""
+    return sum(
+        len(unique(family.samples(subject)))
+        for source in SOURCES
+        for _, subject in source.subjects(record)
+        for family in source.group.families
+    )

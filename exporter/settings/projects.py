@@ -96,6 +96,15 @@ def _key(given: ProjectSettings, environ: Mapping[str, str]) -> KeySource | None
     return from_environment(environ, API_KEY_VARIABLE)
 
 
+def key_place(given: ProjectSettings) -> str:
+    """Where the project's key comes from, in words."""
+    if given.api_key_file is not None:
+        return f"the file {given.api_key_file}"
+    if given.api_key is not None:
+        return "the configuration itself"
+    return f"the variable {given.api_key_env or API_KEY_VARIABLE}"
+
+
 def _doubled(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     names = Counter(project.name for project in settings.projects)
     for index, project in enumerate(settings.projects):

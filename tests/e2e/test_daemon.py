@@ -176,16 +176,7 @@ def test_once_writes_the_exposition_and_says_whether_it_worked(steady: Simulator
     assert run("once", TOGETHER_API_KEY=API_KEY, TOGETHER_BASE_URL=steady.url).returncode == 1
 
 
-def test_check_names_the_cost_and_with_poll_the_deployments(steady: SimulatorServer) -> None:
-    environment = {"TOGETHER_API_KEY": API_KEY, "TOGETHER_BASE_URL": steady.url}
-    done = run("check", **environment)
-    assert (done.returncode, "2 requests a minute" in done.stdout) == (0, True)
-    assert "chat-prod    Ready   3      3        ok" in run("check", "--poll", **environment).stdout
-    bad = run("check", **environment, TOGETHER_EXPORTER_POLL_INTERVAL="30", TOGETHER_EXPORTER_POLL_TIMEOUT="x")
-    assert (bad.returncode, bad.stderr.count("\n")) == (2, 2)
-
-
-@pytest.mark.parametrize("command", ["serve", "demo", "simulate", "check", "once", "metrics"])
+@pytest.mark.parametrize("command", ["serve", "demo", "simulate", "check", "once", "metrics", "completion"])
 def test_each_command_has_help(command: str) -> None:
     done = run(command, "--help")
     assert (done.returncode, done.stderr) == (0, "")

@@ -54,7 +54,7 @@ def test_a_key_file_that_holds_more_than_a_key_is_not_quoted(tmp_path: Path) -> 
     assert (done.returncode, "does not hold a key" in done.stderr, leaks(outputs)) == (2, True, [])
 
 
-@pytest.mark.parametrize("command", ["serve", "demo", "simulate", "check", "once", "metrics", ""])
+@pytest.mark.parametrize("command", ["serve", "demo", "simulate", "check", "once", "metrics", "completion", ""])
 def test_help_shows_no_value_from_the_environment(command: str) -> None:
     done = run(*([command] if command else []), "--help", TOGETHER_API_KEY=API_KEY)
     assert (done.returncode, leaks(outputs)) == (0, [])
@@ -84,6 +84,7 @@ def test_everything_that_it_serves_and_logs(start: Start, tmp_path: Path) -> Non
 def test_check_and_once_against_an_api(steady: SimulatorServer) -> None:
     environment = {"TOGETHER_API_KEY": API_KEY, "TOGETHER_BASE_URL": steady.url}
     assert run("check", "--poll", **environment).returncode == 0
+    assert run("check", "--poll", "--output=json", **environment).returncode == 0
     assert run("once", "--log.level=debug", **environment).returncode == 0
     assert leaks(outputs) == []
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter import __version__, cli
+from exporter import __version__
+from exporter.cli import commands, options
 from exporter.settings.load import load
 
 COMPOSE = Path(__file__).parents[3] / "deploy" / "compose"
@@ -75,7 +76,7 @@ def test_every_file_that_is_mounted_is_there() -> None:
 
 
 def test_the_commands_are_ones_that_the_exporter_takes() -> None:
-    parser = cli._parser()
+    parser = options.parser(commands.COMMANDS)
     config = parser.parse_args(["serve", *every()["exporter"]["command"]]).config_file
     assert config in {volume["target"] for volume in every()["exporter"]["volumes"]}
     simulate = parser.parse_args(every()["simulator"]["command"])

@@ -17,7 +17,8 @@ import yaml
 
 from deploy.helm.generate import CHART
 from deploy.helm.schema import Schema, schema
-from exporter import cli, health
+from exporter import health
+from exporter.cli import commands, options
 from exporter.settings.load import load
 
 ROOT = Path(__file__).parents[3]
@@ -145,8 +146,8 @@ def test_the_container_can_do_nothing_but_its_work(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_the_command_line_is_one_that_the_exporter_takes(case: str) -> None:
     (container,) = pod(case)["containers"]
-    options = cli._parser().parse_args(["serve", *container["args"]])
-    assert options.config_file == "/etc/together-exporter/config/together-exporter.yml"
+    given = options.parser(commands.COMMANDS).parse_args(["serve", *container["args"]])
+    assert given.config_file == "/etc/together-exporter/config/together-exporter.yml"
 
 
 @helm

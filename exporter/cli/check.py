@@ -1,0 +1,168 @@
+"""What `check` finds: the configuration as it will be run and, when it polls, what would be exported."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+from exporter.daemon import Daemon, clock
+from exporter.metrics.sources import count
+from exporter.records import Record
+from exporter.settings.durations import show
+from exporter.settings.load import Loaded
+from exporter.settings.model import LogSettings
+from exporter.settings.problems import ConfigError, Problem
+from exporter.settings.projects import Project, key_place
+from exporter.status.model import Deployment, Error
+from exporter.status.report import deployment, error
+
+MOST_NEAR = 3  # names that are suggested in the place of a wrong one
+NEAR = 0.5  # how like a wrong one they must be, from 0 to 1
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedProject:
+    """One project as it is configured. `api_key`: where it comes from, never the key. `deployments`: by name; None
+    discovers. `error`: why its list could not be read."""
+
+    project: str
+    base_url: str
+    api_key: str
+    fetch: str
+    deployments: tuple[str, ...] | None
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    queue: bool
+    poll_interval: str
+    poll_timeout: str
+    stale_after: str
+    requests_per_minute: float
+    error: Error | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedDeployment(Deployment):
+    """As in /api/v1/status. `series`: how many it would have; `near`: what may be meant where it does not exist."""
+
+    series: int = 0
+    near: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`ok`: the configuration can be run and, where it was polled, every poll worked. `deployments`: None where none
+    were asked for. `series`: of the whole page; None likewise."""
+
+    ok: bool
+    file: str | None = None
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
+    listen_address: str | None = None
+    telemetry_path: str | None = None
+    tls: bool = False
+    users: tuple[str, ...] = ()
+    shard_index: int = 0
+    shard_total: int = 1
+    projects: tuple[CheckedProject, ...] = ()
+    deployments: tuple[CheckedDeployment, ...] | None = None
+    series: int | None = None
+
+    @property
+    def polls(self) -> int:
+        """How many requests a poll of everything takes, queues and retries not counted."""
+        return sum(len(p.deployments) if p.deployments and p.fetch == "each" else 1 for p in self.projects)
+
+
+def refused(problem: ConfigError) -> Check:
+    return Check(ok=False, problems=problem.problems)
+
+
+def read(load: Callable[[], Loaded]) -> Check:
+    """Everything that the daemon would read. Raises ConfigError."""
+    return _read(load())
+
+
+async def polled(load: Callable[[], Loaded], ended: Callable[[], object]) -> Check:
+    """The same, and everything asked of the API once; `ended` is called after each poll. Raises ConfigError."""
+    loaded = load()
+    quiet = loaded.settings.model_copy(update={"log": LogSettings(level="error")})
+    daemon = Daemon(lambda: replace(loaded, settings=quiet), runtime_metrics=False)
+    try:
+        worked = await daemon.poll_once(ended)
+        names = {
+            project.name: await daemon.names(project.name) for project in loaded.projects if _lacks(daemon, project)
+        }
+    finally:
+        await daemon.close()
+    base_urls = {project.name: project.base_url for project in loaded.projects}
+    deployments = []
+    for record in daemon.view().records:
+        shown = deployment(record, base_urls[record.project], clock())
+        known = {each.name: getattr(shown, each.name) for each in fields(Deployment)}
+        near = _near(record, names.get(record.project, []))
+        deployments.append(CheckedDeployment(**known, series=count(record), near=near))
+    errors = dict(daemon.store.project_errors())
+    checked = _read(loaded)
+    return replace(
+        checked,
+        ok=worked and all(each.up for each in deployments),
+        projects=tuple(
+            replace(each, error=error(errors[each.project]) if each.project in errors else None)
+            for each in checked.projects
+        ),
+        deployments=tuple(deployments),
+        series=sum(not line.startswith(b"#") for line in daemon.page().splitlines()),
+    )
+
+
+def _read(loaded: Loaded) -> Check:
+    settings, web = loaded.settings, loaded.web
+    return Check(
+        ok=True,
+        file=loaded.file or None,
+        warnings=tuple(
+            f"project {project}: {file} can be read by everyone; chmod o-r it"
+            for project, file in loaded.open_key_files()
+        ),
+        listen_address=settings.web.listen_address,
+        telemetry_path=settings.web.telemetry_path,
+        tls=web.tls is not None,
+        users=tuple(web.users),
+        shard_index=settings.shard.index,
+        shard_total=settings.shard.total,
+        projects=tuple(
+            _project(project, key_place(given))
+            for project, given in zip(loaded.projects, settings.projects, strict=True)
+        ),
+    )
+
+
+def _project(project: Project, api_key: str) -> CheckedProject:
+    return CheckedProject(
+        project=project.name,
+        base_url=project.base_url,
+        api_key=api_key,
+        fetch=project.fetch,
+        deployments=None if project.deployments is None else tuple(project.deployments),
+        include=tuple(each.pattern for each in project.include),
+        exclude=tuple(each.pattern for each in project.exclude),
+        queue=project.queue,
+        poll_interval=show(project.poll_interval),
+        poll_timeout=show(project.poll_timeout),
+        stale_after=show(project.stale_after),
+        requests_per_minute=project.requests_per_minute,
+    )
+
+
+def _lacks(daemon: Daemon, project: Project) -> bool:
+    """Whether one of the project's deployments does not exist."""
+    records = daemon.view().records
+    return any(r.project == project.name and r.error is not None and r.error.reason == "not_found" for r in records)
+
+
+def _near(record: Record, names: list[str]) -> tuple[str, ...]:
+    """What the project has that is nearest to a name that it does not have."""
+    if record.error is None or record.error.reason != "not_found":
+        return ()
+    return tuple(difflib.get_close_matches(record.key, names, n=MOST_NEAR, cutoff=NEAR))

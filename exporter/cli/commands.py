@@ -1,0 +1,143 @@
+"""What each command does, and how it ends."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import functools
+import sys
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
+
+import uvloop
+
+from exporter.cli.options import PROGRAM, SERVE_OPTIONS, Run, completion, parser
+from exporter.daemon import Daemon
+from exporter.instrumentation import described
+from exporter.metrics.reference import reference
+from exporter.settings.load import Loaded, load
+from exporter.settings.model import option_name
+from exporter.settings.problems import EXIT_CODE, ConfigError
+from exporter.web.listener import listen
+
+T = TypeVar("T")
+
+FINE, FAILED = 0, 1
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Ends the process: 0 fine, 1 ran and failed, 2 unusable command line or configuration."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or (words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}):
+        words.insert(0, "serve")
+    options = parser(COMMANDS).parse_args(words)
+    try:
+        sys.exit(options.run(options))
+    except ConfigError as error:
+        sys.exit(_complain(str(error), error.exit_code))
+    except KeyboardInterrupt:
+        sys.exit(FAILED)
+    except BrokenPipeError:  # the reader of our output left; there is nobody to tell
+        sys.stderr.close()
+        sys.exit(FAILED)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    daemon = Daemon(functools.partial(_load, options))
+    try:
+        sock = listen(daemon.settings.web.listen_address)
+    except ValueError as error:
+        return _complain(f"{option_name(('web', 'listen_address'))}: {error}", EXIT_CODE)
+    except OSError as error:
+        return _complain(f"cannot listen on {daemon.settings.web.listen_address}: {error.strerror}", FAILED)
+    _run(daemon.serve(sock))
+    return FINE
+
+
+def _once(options: argparse.Namespace) -> int:
+    daemon = Daemon(functools.partial(_load, options), runtime_metrics=False)
+
+    worked = _run(_poll_once(daemon))
+    sys.stdout.buffer.write(daemon.page())
+    sys.stdout.flush()
+    return FINE if worked else FAILED
+
+
+def _check(options: argparse.Namespace) -> int:
+    from exporter.cli import check, shown  # noqa: PLC0415 - the daemon does without their imports
+
+    try:
+        result = check.read(functools.partial(_load, options))
+    except ConfigError as error:
+        result = check.refused(error)
+    else:
+        if options.poll:
+            with shown.progress(result) as ended:
+                result = _run(check.polled(functools.partial(_load, options), ended))
+    shown.show(result, options.output)
+    if result.problems:
+        return EXIT_CODE
+    return FINE if result.ok else FAILED
+
+
+async def _poll_once(daemon: Daemon) -> bool:
+    try:
+        return await daemon.poll_once()
+    finally:
+        await daemon.close()
+
+
+def _metrics(_: argparse.Namespace) -> int:
+    print(reference(described()), end="")
+    return FINE
+
+
+def _completion(options: argparse.Namespace) -> int:
+    print(completion(COMMANDS, options.shell))
+    return FINE
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from exporter.simulator import command  # noqa: PLC0415 - the daemon does without its imports
+
+    try:
+        return _run(command.simulate(options, listen(options.listen_address)))
+    except (OSError, ValueError) as error:
+        return _complain(str(error), EXIT_CODE)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from exporter import demo  # noqa: PLC0415 - the daemon does without its imports
+
+    return _run(demo.run(options))
+
+
+def _load(options: argparse.Namespace) -> Loaded:
+    """The configuration with what the command line says on top."""
+    given: dict[str, Any] = {}
+    for section, name in SERVE_OPTIONS:
+        value = getattr(options, f"{section}.{name}", None)
+        if value is not None:
+            given.setdefault(section, {})[name] = value
+    return load(given, options.config_file)
+
+
+def _run(task: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(task)
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"{PROGRAM}: {message}", file=sys.stderr)
+    return code
+
+
+COMMANDS: Mapping[str, Run] = {
+    "serve": _serve,
+    "check": _check,
+    "once": _once,
+    "demo": _demo,
+    "simulate": _simulate,
+    "metrics": _metrics,
+    "completion": _completion,
+}

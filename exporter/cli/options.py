@@ -1,0 +1,232 @@
+"""Every command's options, with help that an operator can work from."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, NoReturn, get_args, get_origin
+
+from exporter import DOCUMENTATION, __version__
+from exporter.settings.load import FILE_VARIABLE
+from exporter.settings.model import ENV_PREFIX, SECTIONS, option_name
+from exporter.settings.problems import EXIT_CODE
+from exporter.simulator.scenario import SHIPPED
+
+PROGRAM = "together-exporter"
+DESCRIPTION = "Prometheus exporter for Together AI container deployments. Without a command it serves."
+SHELLS = ("bash", "zsh", "fish", "tcsh")
+FILES = frozenset({"config_file", "web.config_file", "scenario"})  # options whose value may be a file
+
+Path = tuple[str, str]
+SERVE_OPTIONS: tuple[Path, ...] = (
+    ("web", "listen_address"),
+    ("web", "telemetry_path"),
+    ("web", "config_file"),
+    ("web", "enable_lifecycle"),
+    ("log", "level"),
+    ("log", "format"),
+    ("shard", "index"),
+    ("shard", "total"),
+)
+POLL_OPTIONS = tuple(path for path in SERVE_OPTIONS if path[0] != "web")
+CHOICES: dict[str, tuple[str, ...]] = {
+    f"{section}.{name}": get_args(annotation)
+    for section, name in SERVE_OPTIONS
+    if get_origin(annotation := SECTIONS[section,].model_fields[name].annotation) is Literal
+}
+GROUPS = {"web": "web", "log": "logging", "shard": "sharding"}
+
+EPILOG = f"""\
+environment:
+  TOGETHER_API_KEY, TOGETHER_BASE_URL   as of Together's own SDK; the key alone is a full configuration
+  {ENV_PREFIX}...                 every key of the file, such as {ENV_PREFIX}POLL_INTERVAL=1m
+
+The command line wins over the environment, that over the file, that over the default.
+Exit codes: 0 fine, 1 ran and failed, 2 unusable command line or configuration.
+Documentation: {DOCUMENTATION}
+"""
+EXAMPLES = {
+    "": "  TOGETHER_API_KEY=... together-exporter\n  together-exporter --config.file=together-exporter.yml\n"
+    "  together-exporter check --poll\n  together-exporter demo",
+    "serve": "  TOGETHER_API_KEY=... together-exporter\n  together-exporter --config.file=together-exporter.yml",
+    "demo": "  together-exporter demo\n  together-exporter demo --scenario=crashloop --speed=30",
+    "simulate": "  together-exporter simulate --scenario=fleet --deployments=100\n"
+    "  TOGETHER_API_KEY=any TOGETHER_BASE_URL=http://127.0.0.1:10171 together-exporter",
+    "check": "  together-exporter check --config.file=together-exporter.yml\n  together-exporter check --poll\n"
+    "  together-exporter check --poll --output=json",
+    "once": "  together-exporter once >/var/lib/node_exporter/together.prom.new",
+    "metrics": "  together-exporter metrics",
+    "completion": "  together-exporter completion bash >/etc/bash_completion.d/together-exporter\n"
+    '  together-exporter completion zsh >"${fpath[1]}/_together-exporter"',
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as every other problem is said."""
+
+    all: ClassVar[list[Parser]] = []  # of every command, for near misses
+
+    def __init__(self, **shape: Any) -> None:
+        super().__init__(**shape)
+        self.all.append(self)
+
+    def actions(self) -> list[argparse.Action]:
+        return self._actions
+
+    def error(self, message: str) -> NoReturn:
+        wrong = next((word.split("=")[0] for word in message.split() if word.startswith("--")), "")
+        known = dict.fromkeys(name for each in self.all for action in each.actions() for name in action.option_strings)
+        near = difflib.get_close_matches(wrong, known, n=1) if wrong else []
+        mend = f"did you mean {near[0]}?" if near and near[0] != wrong else f"see {self.prog} --help"
+        self.exit(EXIT_CODE, f"{PROGRAM}: {message}; {mend}\n")
+
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def parser(commands: Mapping[str, Run]) -> Parser:
+    """`commands`: what each runs, by name."""
+    made = Parser(
+        prog=PROGRAM,
+        description=DESCRIPTION,
+        epilog=_epilog(""),
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    added = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, (text, add) in COMMANDS.items():
+        command = added.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=_epilog(name),
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.set_defaults(run=commands[name])
+        add(command)
+    return made
+
+
+def completion(commands: Mapping[str, Run], shell: str) -> str:
+    """A script for the shell. Without a command the options are those of `serve`."""
+    import shtab  # noqa: PLC0415 - only here
+
+    Parser.all.clear()
+    made = parser(commands)
+    _add_settings(made, SERVE_OPTIONS)
+    for action in (action for each in Parser.all for action in each.actions()):
+        if action.dest in FILES:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab's way
+        elif action.dest in CHOICES:
+            action.choices = CHOICES[action.dest]
+    return str(shtab.complete(made, shell))
+
+
+def _epilog(command: str) -> str:
+    reads = command in {"", "serve", "check", "once"}
+    return f"examples:\n{EXAMPLES[command]}\n" + (f"\n{EPILOG}" if reads else "")
+
+
+def _add_settings(parser: argparse.ArgumentParser, paths: Sequence[Path]) -> None:
+    parser.add_argument_group("configuration").add_argument(
+        "--config.file",
+        dest="config_file",
+        metavar="FILE",
+        help=f"The configuration, YAML. Without one TOGETHER_API_KEY is enough. [${FILE_VARIABLE}]",
+    )
+    groups = {section: parser.add_argument_group(title) for section, title in GROUPS.items() if section in dict(paths)}
+    for section, name in paths:
+        _add_setting(groups[section], section, name)
+
+
+def _add_setting(group: argparse._ArgumentGroup, section: str, name: str) -> None:
+    field = SECTIONS[section,].model_fields[name]
+    choices = CHOICES.get(f"{section}.{name}", ())
+    told = [str(field.description), *([f"One of {', '.join(choices)}."] if choices else []), _default(field.default)]
+    shape: dict[str, Any] = {"metavar": name.rsplit("_", 1)[-1].upper()}
+    if field.annotation is bool:
+        shape = {"action": "store_const", "const": True}
+    variable = f"{ENV_PREFIX}{section}__{name}".upper()
+    text = f"{' '.join(told)} [${variable}]".replace("%", "%%")
+    group.add_argument(option_name((section, name)), dest=f"{section}.{name}", help=text, **shape)
+
+
+def _default(value: object) -> str:
+    if value is None:
+        return "None by default."
+    return "Off by default." if value is False else f"Default {value}."
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("checking")
+    group.add_argument("--poll", action="store_true", help="Also ask the API once, and show what would be exported.")
+    group.add_argument("--output", choices=("text", "json"), default="text", help="The form. Default text.")
+    _add_settings(parser, SERVE_OPTIONS)
+
+
+def _add_simulator(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("web")
+    group.add_argument(
+        "--listen-address", default="127.0.0.1:10171", metavar="ADDRESS", help="Where it listens. Default %(default)s."
+    )
+    group.add_argument("--api-key", metavar="KEY", help="The only key to accept. By default any.")
+    _add_story(parser, scenario="steady", speed=1.0)
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("web")
+    group.add_argument(
+        "--web.listen-address",
+        dest="listen_address",
+        default="127.0.0.1:0",
+        metavar="ADDRESS",
+        help="Where the exporter listens; port 0 takes a free one. Default %(default)s.",
+    )
+    group.add_argument(
+        "--simulator.listen-address",
+        dest="simulator_address",
+        default="127.0.0.1:0",
+        metavar="ADDRESS",
+        help="Where the simulator listens. Default %(default)s.",
+    )
+    parser.add_argument_group("polling").add_argument(
+        "--poll-interval", default="1s", metavar="DURATION", help="How often it polls. Default %(default)s."
+    )
+    _add_story(parser, scenario="fleet", speed=10.0)
+
+
+def _add_story(parser: argparse.ArgumentParser, scenario: str, speed: float) -> None:
+    group = parser.add_argument_group("the simulated fleet")
+    parser.set_defaults(scenario=scenario, speed=speed)
+    group.add_argument(
+        "--scenario",
+        metavar="NAME-OR-FILE",
+        help=f"{', '.join(SHIPPED)}, or a YAML file. Default {scenario}.",
+    )
+    group.add_argument("--deployments", type=int, metavar="N", help="How many deployments the fleet scenario has.")
+    group.add_argument("--seed", type=int, default=1, metavar="N", help="The same seed lives the same life. Default 1.")
+    group.add_argument("--speed", type=float, metavar="X", help=f"Story seconds per second. Default {speed:g}.")
+
+
+def _add_completion(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=SHELLS, help="The shell.")
+
+
+COMMANDS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "serve": (
+        "Poll, and serve /metrics and the status page; what runs when no command is given.",
+        lambda command: _add_settings(command, SERVE_OPTIONS),
+    ),
+    "check": ("Read the configuration, say what it is and what is wrong with it.", _add_check),
+    "once": (
+        "Poll once and write the metrics to stdout, for a textfile collector or cron.",
+        lambda command: _add_settings(command, POLL_OPTIONS),
+    ),
+    "demo": ("Simulator and exporter together, no API key needed.", _add_demo),
+    "simulate": ("A fake Together API, for trying things out.", _add_simulator),
+    "metrics": ("Print the metric reference as Markdown.", lambda _: None),
+    "completion": ("Print a completion script for a shell.", _add_completion),
+}
