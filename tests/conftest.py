@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Self
 
 import httpx
@@ -21,6 +22,7 @@ from exporter.simulator.scenario import Scenario, load
 from tests import canaries
 from tests.canaries import leaks
 
+ROOT = Path(__file__).parents[1]
 PATIENCE = 60.0  # s; how long a condition may take before it counts as never
 
 
@@ -34,8 +36,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         for mark in item.iter_markers("needs"):
             program = mark.args[0]
-            if shutil.which(program) is None and (not config.getoption("--no-skips") or program in may_skip):
+            if not is_there(program) and (not config.getoption("--no-skips") or program in may_skip):
                 item.add_marker(pytest.mark.skip(reason=f"{program} is not installed; .ci/run installs it"))
+
+
+def is_there(program: str) -> bool:
+    """`program`: on the path, or a file below this folder's."""
+    return shutil.which(program) is not None or (ROOT / program).exists()
 
 
 @pytest.fixture(autouse=True)

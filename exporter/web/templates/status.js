@@ -7,16 +7,40 @@
   let turn = 0, typing = 0;
 
   const live = (page) => [...page.querySelectorAll("[data-live]")];
-  const name = (element) => element?.closest("details")?.dataset.key ?? element?.href;  // the same before and after
+  const name = (element) => element.href ?? element.closest("tr").dataset.key;  // the same before and after
+
+  // Rows that say the same stay as they are, but for their age: a large table is not laid out anew for it.
+  function merge(old, fresh) {
+    const known = new Map([...old.rows].map((row) => [row.dataset.key, row]));
+    const rows = [...fresh.rows].map((row) => {
+      const was = known.get(row.dataset.key);
+      if (!was) return row;
+      const details = row.querySelector("details"), before = was.querySelector("details");
+      if (details && before) details.open = before.open;
+      was.lastElementChild.replaceWith(row.lastElementChild.cloneNode(true));
+      return was.isEqualNode(row) ? was : row;
+    });
+    const stay = new Set(rows);
+    for (const row of [...old.rows]) if (!stay.has(row)) row.remove();
+    let next = old.firstElementChild;
+    for (const row of rows) {
+      if (row === next) next = next.nextElementSibling;
+      else old.insertBefore(row, next);
+    }
+  }
 
   function swap(fresh) {
-    const open = new Set([...document.querySelectorAll("details[open]")].map(name));
-    const focused = document.activeElement?.closest("[data-live]") && name(document.activeElement);
+    const active = document.activeElement, focused = active?.matches("[data-live] :is(a, summary)") && name(active);
     const parts = new Map(live(fresh).map((part) => [part.dataset.live, part]));
-    for (const part of live(document)) part.replaceWith(parts.get(part.dataset.live));
-    for (const details of document.querySelectorAll("details")) details.open = open.has(name(details));
-    const again = focused && [...document.querySelectorAll("summary, [data-live] a")].find((e) => name(e) === focused);
-    if (again) again.focus({preventScroll: true});
+    for (const part of live(document)) {
+      const next = parts.get(part.dataset.live);
+      if (part.dataset.live === "rows") merge(part, next);
+      else if (!part.isEqualNode(next)) part.replaceWith(next);
+    }
+    if (focused && !active.isConnected) {
+      [...document.querySelectorAll("[data-live] :is(a, summary)")].find((e) => name(e) === focused)
+        ?.focus({preventScroll: true});
+    }
     document.title = fresh.title;
     document.querySelector("link[rel=icon]").href = fresh.querySelector("link[rel=icon]").href;
   }
