@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import functools
+import os
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
@@ -49,7 +50,9 @@ def _serve(options: argparse.Namespace) -> int:
     except ValueError as error:
         return _complain(f"{option_name(('web', 'listen_address'))}: {error}", EXIT_CODE)
     except OSError as error:
-        return _complain(f"cannot listen on {daemon.settings.web.listen_address}: {error.strerror}", FAILED)
+        why = os.strerror(error.errno) if error.errno else str(error)  # without the words that Python adds
+        mend = "see what listens there, or choose another with --web.listen-address"
+        return _complain(f"cannot listen on {daemon.settings.web.listen_address}: {why}; {mend}", FAILED)
     _run(daemon.serve(sock))
     return FINE
 

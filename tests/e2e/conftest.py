@@ -16,6 +16,8 @@ import pytest
 from tests.canaries import outputs
 from tests.conftest import until
 
+LISTENING = re.compile(r"""address(?:=|": ")127\.0\.0\.1:(\d+)""")
+
 
 class Process:
     """One command of ours, its log as it comes, ended by its ID."""
@@ -38,8 +40,9 @@ class Process:
         return text in self.log
 
     def url(self) -> str:
-        until(lambda: self.logs("msg=listening") or self.popen.poll() is not None, "the daemon listens")
-        match = re.search(r"address=127\.0\.0\.1:(\d+)", self.log)
+        """As the log tells it, in either format."""
+        until(lambda: bool(LISTENING.search(self.log)) or self.popen.poll() is not None, "the daemon listens")
+        match = LISTENING.search(self.log)
         assert match, self.log
         return f"http://127.0.0.1:{match[1]}"
 
