@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-config --upgrade --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: demo demo-stack test check lock golden docs rules dashboards chart fuzz bench soak wheel sbom image clean
+.PHONY: demo demo-stack test check lock golden docs pictures rules dashboards chart fuzz bench soak wheel sbom image clean
 
 demo: $(STAMP)  ## simulator and exporter together; Ctrl-C ends it
 	$(BIN)/together-exporter demo $(ARGS)
@@ -32,8 +32,11 @@ check: $(STAMP)  ## lint, format, types, import rules, generated files
 golden: $(STAMP)  ## rewrite the expected expositions and manifests; read the diff
 	GOLDEN=1 $(BIN)/pytest tests/unit/metrics/test_golden.py tests/unit/deploy/test_helm.py -q -p no:xdist
 
-docs: $(STAMP)  ## rewrite what in the README is made from the code
+docs: $(STAMP)  ## rewrite what in docs/ is made from the code
 	$(BIN)/python -m docs.generate
+
+pictures: $(STAMP)  ## take the pictures in docs/ anew; needs Chromium and Prometheus
+	$(BIN)/python -m docs.pictures
 
 dashboards: $(STAMP)  ## rewrite the dashboards' JSON
 	$(BIN)/python -m dashboards.generate

@@ -26,6 +26,8 @@ from prometheus_client.parser import text_string_to_metric_families
 CLIENTS, SCRAPES_PER_SECOND = 4, 20.0
 RELOAD_EVERY = 10.0  # s
 SAMPLE_EVERY = 2.0  # s
+PATHS = ("/metrics", "/-/healthy", "/", "/api/v1/status")  # the first two at each turn of a client
+PAGE_EVERY = 20  # turns
 WARM_UP = 0.2  # of the time; caches fill and the allocator finds its size
 MOST_GROWTH = 0.05
 KEY = "soak"
@@ -38,7 +40,7 @@ NAMED = ", deployments: [chat-000, embed-001, diffuse-004], fetch: each, queue: 
 class Tally:
     """What the clients and the watcher saw; `latencies` are seconds by path."""
 
-    latencies: dict[str, list[float]] = field(default_factory=lambda: {"/metrics": [], "/-/healthy": []})
+    latencies: dict[str, list[float]] = field(default_factory=lambda: {path: [] for path in PATHS})
     failures: list[str] = field(default_factory=list)
     memory: list[int] = field(default_factory=list)  # bytes resident
     files: list[int] = field(default_factory=list)
@@ -103,7 +105,7 @@ def _scrape(web: str, tally: Tally, stop: threading.Event, number: int) -> None:
     connection = http.client.HTTPConnection(web, timeout=10)
     while not stop.wait(max(start + gap * turn - time.monotonic(), 0.0)):
         turn += 1
-        for path in ("/metrics", "/-/healthy"):
+        for path in PATHS if turn % PAGE_EVERY == number else PATHS[:2]:
             began = time.perf_counter()
             try:
                 body = _get(connection, path)
@@ -150,7 +152,7 @@ def _report(tally: Tally, page: str, log: str, seconds: float) -> int:
     missed = float(re.search(rf"^{MISSED} (\S+)$", page, re.MULTILINE)[1])  # type: ignore[index]  # always there
     polls = sum(map(float, re.findall(r"^together_exporter_polls_total\{.*\} (\S+)$", page, re.MULTILINE)))
     failed = sum(map(float, re.findall(r"^together_exporter_poll_failures_total\{.*\} (\S+)$", page, re.MULTILINE)))
-    scrapes, health = (sorted(values) for values in tally.latencies.values())
+    scrapes, health, pages, _ = (sorted(values) for values in tally.latencies.values())
     rows = [
         ("duration", f"{seconds / 60:g} min", ""),
         ("scrapes", f"{len(scrapes)} ({len(scrapes) / seconds:.1f} a second), {tally.parsed} of them parsed whole", ""),
@@ -158,6 +160,11 @@ def _report(tally: Tally, page: str, log: str, seconds: float) -> int:
         ("size of the page", f"{len(page) / 1000:.0f} kB", ""),
         ("scrape, median and p99", f"{_ms(scrapes, 0.5)} and {_ms(scrapes, 0.99)}", ""),
         ("`/-/healthy` beside it, median and p99", f"{_ms(health, 0.5)} and {_ms(health, 0.99)}", ""),
+        (
+            f"the status page beside it, {len(pages)} times, median and p99",
+            f"{_ms(pages, 0.5)} and {_ms(pages, 0.99)}",
+            "",
+        ),
         ("polls, failed by the API's faults", f"{polls:.0f}, {failed:.0f} (running projects only)", ""),
         ("polls missed", f"{missed:.0f}", "0"),
         ("reloads, refused ones among them", f"{tally.reloads}, {log.count('reload refused')}", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -11,27 +12,73 @@ from typing import Any
 from pydantic import BaseModel
 
 from deploy.made import write_or_check
+from exporter.api.errors import ERRORS
 from exporter.instrumentation import described
 from exporter.metrics.reference import reference
 from exporter.settings.durations import show
 from exporter.settings.model import ENV_PREFIX, SECTIONS
+from exporter.status.model import STATUS
 
 ROOT = Path(__file__).parents[1]
 KINDS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "true or false", "object": "map"}
 
 
+DOCS = ROOT / "docs"
+
+
 def main() -> int:
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **STATUS.json_schema(mode="serialization")}
     made = {
-        ROOT / "README.md": ("metrics", reference(described())),
-        ROOT / "docs" / "configuration.md": ("settings", "\n".join(_settings()) + "\n"),
+        "metrics": reference(described()),
+        "configuration": "\n".join(_settings()) + "\n",
+        "status-api": "\n".join(_fields(schema)) + "\n",
+        "troubleshooting": "\n".join(_errors()) + "\n",
     }
-    files = {file: _placed(file.read_text(encoding="utf-8"), name, table) for file, (name, table) in made.items()}
-    return write_or_check(files, __doc__ or "", "make docs")
+    files = {DOCS / f"{name}.md": table for name, table in made.items()}
+    pages = {file: _placed(file.read_text(encoding="utf-8"), file.stem, table) for file, table in files.items()}
+    return write_or_check({**pages, DOCS / "status.schema.json": _json(schema)}, __doc__ or "", "make docs")
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2) + "\n"
 
 
 def _placed(text: str, name: str, table: str) -> str:
     begin, end = f"<!-- made from the code: {name} -->\n", f"<!-- end: {name} -->"
     return re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n{table}\n{end}", text, flags=re.DOTALL)
+
+
+def _errors() -> Iterator[str]:
+    yield "| `reason` | what is so | what to do |"
+    yield "|---|---|---|"
+    for error in ERRORS:
+        yield f"| `{error.reason}` | {error.words}. | {error.mend} |"
+
+
+def _fields(schema: dict[str, Any]) -> Iterator[str]:
+    """Of the whole, then of each of its parts."""
+    for name, part in {"The answer": schema, **schema["$defs"]}.items():
+        yield f"### {name}"
+        yield ""
+        yield "| field | type | meaning |"
+        yield "|---|---|---|"
+        for field, shape in part["properties"].items():
+            yield f"| `{field}` | {_shape(shape)} | {shape['description']} |"
+        yield ""
+
+
+def _shape(shape: dict[str, Any]) -> str:
+    """The type of a field in words."""
+    if "anyOf" in shape:
+        return " or ".join(dict.fromkeys(_shape(each) for each in shape["anyOf"]))
+    if "$ref" in shape:
+        name = shape["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "enum" in shape:
+        return ", ".join(f"`{value}`" for value in shape["enum"])
+    if shape["type"] == "array":
+        return f"list of {_shape(shape['items'])}"
+    return "time" if shape.get("format") == "date-time" else {"integer": "number"}.get(shape["type"], shape["type"])
 
 
 def _settings() -> Iterator[str]:

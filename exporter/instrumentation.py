@@ -91,8 +91,9 @@ class Instrumentation:
         )
         self.refused = Counter(
             "together_exporter_http_clients_refused",
-            "Requests and connections to the exporter that were turned away: too many connections or scrapes at once, "
-            "headers too large, a client too slow, a failed TLS handshake, a wrong password, the configured rate.",
+            "Requests and connections to the exporter that were turned away: too many connections, scrapes or pages "
+            "at once, headers too large, a client too slow, a failed TLS handshake, a wrong password, the "
+            "configured rate.",
             ["reason"],
             registry=self.registry,
         )

@@ -107,6 +107,8 @@ def _simulate(options: argparse.Namespace) -> int:
         return _run(command.simulate(options, listen(options.listen_address)))
     except (OSError, ValueError) as error:
         return _complain(str(error), EXIT_CODE)
+    except KeyboardInterrupt:  # how it ends as a rule
+        return FINE
 
 
 def _demo(options: argparse.Namespace) -> int:

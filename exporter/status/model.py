@@ -41,7 +41,7 @@ class Error:
     """Why the last poll failed."""
 
     reason: Annotated[str, Field(description="As in `together_deployment_poll_error`.")]
-    message: Annotated[str, Field(description="The cause in words; no secret, and nothing that the API sent.")]
+    message: Annotated[str, Field(description="The cause in words; it holds no secret, and no body that the API sent.")]
     mend: Annotated[str, Field(description="What to do about it.")]
 
 

@@ -18,7 +18,8 @@ from exporter.status.report import Facts, report, to_json
 from exporter.web.negotiation import takes_gzip
 from exporter.web.page import Query, StatusPage
 
-FRESH = 1.0  # s for which what was made serves the next who ask
+FRESH = 1.0  # s for which what was made serves the next who ask; then it is forgotten, it is as large as the fleet
+MOST_ANSWERS = 8  # that are kept for so long; everyone may have a filter of their own
 GZIP_LEVEL = 1  # at which these texts shrink to a tenth
 PATHS = ("/", "/api/v1/status")
 MOST_AT_ONCE = 16  # answers on their way; each may be megabytes long, and is read by people
@@ -33,7 +34,6 @@ class StatusReports:
         self._facts = facts
         self._page = page
         self._making = asyncio.Lock()
-        self._made = float("-inf")
         self._status: Status | None = None
         self._answers: dict[Query | None, bytes] = {}  # of that status: the pages, and under None the JSON
 
@@ -46,17 +46,22 @@ class StatusReports:
     async def _answer(self, query: Query | None, make: Callable[[Status], Generator[None, None, bytes]]) -> bytes:
         async with self._making:
             status = await self._current()
-            if query not in self._answers:
-                self._answers[query] = await in_slices(make(status))
-            return self._answers[query]
+            answer = self._answers.get(query)
+            if answer is None:
+                answer = await in_slices(make(status))
+                if self._status is status and len(self._answers) < MOST_ANSWERS:
+                    self._answers[query] = answer
+            return answer
 
     async def _current(self) -> Status:
-        now = asyncio.get_running_loop().time()
-        if self._status is None or now - self._made >= FRESH:
+        if self._status is None:
             self._status = await in_slices(report(self._facts()))
-            self._made = now
-            self._answers = {}
+            asyncio.get_running_loop().call_later(FRESH, self._forget)
         return self._status
+
+    def _forget(self) -> None:
+        self._status = None
+        self._answers = {}
 
 
 def build(reports: StatusReports) -> ASGIApp:

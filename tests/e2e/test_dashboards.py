@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,24 @@ def answered(prometheus: Prometheus, expr: str) -> bool:
     return bool(answer.json()["data"]["result"])
 
 
+def answer_all(prometheus: Prometheus, queries: Mapping[str, str], simulators: Sequence[SimulatorServer]) -> None:
+    """Lives on until each query, by where it stands, has had data."""
+    unanswered = dict(queries)
+
+    def all_are_answered() -> bool:
+        for simulator in simulators:
+            simulator.now += 0.5
+        for where in [where for where, expr in unanswered.items() if answered(prometheus, expr)]:
+            del unanswered[where]
+        return not unanswered
+
+    try:
+        until(all_are_answered, "all queries are answered")
+    finally:
+        answers = len(queries) - len(unanswered)
+        sys.stdout.write(f"{answers} of {len(queries)} queries answered; not: {sorted(unanswered)}\n")
+
+
 def test_every_query_is_answered(start: Start, tmp_path: Path) -> None:
     (tmp_path / "story.yml").write_text(SCENARIO)
     with ExitStack() as entered:
@@ -88,17 +106,4 @@ def test_every_query_is_answered(start: Start, tmp_path: Path) -> None:
         daemon = start(config, TOGETHER_API_KEY="k")
         prometheus = entered.enter_context(Prometheus(daemon.url().removeprefix("http://"), tmp_path))
         until(lambda: bool(prometheus.query("together_deployment_up")), "it is scraped")
-        open_ = dict(queries())
-        total = len(open_)
-
-        def all_are_answered() -> bool:
-            for simulator in simulators:
-                simulator.now += 0.5
-            for where in [where for where, expr in open_.items() if answered(prometheus, expr)]:
-                del open_[where]
-            return not open_
-
-        try:
-            until(all_are_answered, "all queries are answered")
-        finally:
-            sys.stdout.write(f"{total - len(open_)} of {total} queries answered; not: {sorted(open_)}\n")
+        answer_all(prometheus, dict(queries()), simulators)

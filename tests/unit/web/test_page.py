@@ -65,7 +65,7 @@ def test_a_deployment_is_told_with_everything_that_matters() -> None:
     )
     text = " ".join(page.text.split())
     for words in (
-        "chat p · id-chat",
+        "chat p id-chat",
         "2/2 (––4)",
         "8 × h100-80gb",
         "1 of 2 on new-revi",

@@ -9,9 +9,12 @@ import json
 import httpx
 import pytest
 
+from exporter.instrumentation import Instrumentation
 from exporter.status.report import Facts
 from exporter.web import status as module
+from exporter.web.metrics import RequestLimit
 from exporter.web.page import StatusPage
+from exporter.web.refusals import Refusals
 from exporter.web.status import StatusReports, build
 from tests.unit.status.facts import facts, fleet, well
 from tests.unit.web.test_rendering import run
@@ -87,5 +90,21 @@ def test_what_is_asked_wrongly() -> None:
             assert (await web.post("/")).status_code == 405
             head = await web.head("/")
             assert (head.status_code, head.content) == (200, b"")
+
+    run(test)
+
+
+def test_only_so_many_at_a_time() -> None:
+    async def test() -> None:
+        instrumentation = Instrumentation()
+        limited = RequestLimit(build(Told().reports), 1, Refusals(instrumentation), "page_limit")
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(limited), base_url="http://exporter") as web:
+            answers = await asyncio.gather(web.get("/"), web.get("/api/v1/status"))
+            assert [answer.status_code for answer in answers] == [200, 503]
+            assert answers[1].headers["retry-after"] == "1"
+            assert (await web.get("/")).status_code == 200
+        refused = {"reason": "page_limit"}
+        counted = instrumentation.registry.get_sample_value("together_exporter_http_clients_refused_total", refused)
+        assert counted == 1
 
     run(test)

@@ -1,0 +1,94 @@
+"""Every query in the documentation is run by a real Prometheus, over a fleet that has all that they ask for."""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from deploy.prometheus.rules import groups
+from deploy.prometheus.thresholds import Thresholds
+from exporter.instrumentation import described
+from exporter.metrics.page import HEADERS
+from exporter.simulator.scenario import load
+from tests.conftest import SimulatorServer, until
+from tests.e2e.conftest import Start
+from tests.e2e.documentation import Line, fenced, inline
+from tests.e2e.monitoring import Prometheus
+from tests.e2e.test_dashboards import answer_all, answered
+
+METRIC = re.compile(r"\b(?:together_[a-z0-9_]+|project_[a-z_]+:together_[a-z0-9_]+:[a-z0-9]+|process_[a-z_]+)\b")
+PLACEHOLDER = re.compile(r'(\w+)="\.\.\."')
+RECORDED = {rule["record"] for group in groups(Thresholds())["groups"] for rule in group["rules"] if "record" in rule}
+OWN = {sample.name for metric in described() for sample in metric.samples} | {metric.name for metric in described()}
+KNOWN = set(HEADERS["text"]) | RECORDED | OWN | {f"{name}_total" for name in OWN}
+STORY = """
+deployments:
+  - {name: chat, replicas: 2, max_replicas: 3, gpu_count: 2, volume: weights, secret_expires_in: 864000,
+     story: [{at: 20, rollout: "registry.example/chat:2"}, {at: 60, scale: 3}, {at: 75, scale: 2}], repeat: 90}
+  - {name: embed, replicas: 2, autoscaling: {metric: QueueBacklogPerWorker, target: 1.01}, queue: [5, 1],
+     story: [{at: 10, crash: 1}, {at: 40, fail: true}, {at: 80, fail: false, recover: true}], repeat: 120}
+  - {name: loads, replicas: 1, volume: weights, story: [{at: 5, scale: 2}, {at: 60, preload_error: 1}]}
+"""
+NEVER_HERE = {  # query: why it has no data over this fleet
+    "increase(together_exporter_polls_missed_total[1h])": "no poll is missed, and the hour is not there; it is valid",
+    "together_exporter_poll_duration_seconds": "a histogram's name; its series are _bucket, _sum and _count",
+}
+
+
+def queries() -> list[Line]:
+    blocks = list(fenced("promql"))
+    spans = [line for line in inline() if METRIC.search(line.text) or line.text.startswith("up{")]
+    return [*blocks, *(line for line in spans if is_query(line.text))]
+
+
+def is_query(text: str) -> bool:
+    """Not a name cut short, such as `together_exporter_...`, nor one of several words that are no PromQL."""
+    return (
+        "…" not in text
+        and not text.endswith(("_", "..."))
+        and not text.startswith(("together_deployment_status{status=}",))
+    )
+
+
+def filled(query: str) -> str:
+    return PLACEHOLDER.sub(r'\1=~".+"', query)
+
+
+def test_there_are_queries_to_run() -> None:
+    assert len(queries()) > 60
+
+
+@pytest.mark.parametrize("line", [line for line in inline() if METRIC.search(line.text)], ids=lambda line: line.name)
+def test_every_metric_that_is_named_exists(line: Line) -> None:
+    unknown = {name for name in METRIC.findall(line.text) if name not in KNOWN and not name.startswith("process_")}
+    assert unknown == set() or line.text.endswith(("_", "...")), unknown
+
+
+@pytest.mark.needs("prometheus")
+def test_every_query_has_an_answer(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "story.yml").write_text(STORY)
+    with ExitStack() as entered:
+        fleet, outage = (
+            entered.enter_context(SimulatorServer(load(name))) for name in (str(tmp_path / "story.yml"), "outage")
+        )
+        pace = "max_requests_per_second: 100"
+        daemon = start(
+            "poll_interval: 250ms\ngpu_hourly_cost: {h100-80gb: 3.5}\nmax_replicas_per_deployment: 2\nprojects:\n"
+            f"- {{name: fleet, base_url: '{fleet.url}', queue: true, {pace}}}\n"
+            f"- {{name: named, base_url: '{fleet.url}', deployments: [chat, nope], {pace}}}\n"
+            f"- {{name: outage, base_url: '{outage.url}', {pace}}}\n",
+            TOGETHER_API_KEY="k",
+        )
+        rules = groups(Thresholds())
+        target = daemon.url().removeprefix("http://")
+        prometheus = entered.enter_context(Prometheus(target, tmp_path, rules=rules))
+        until(lambda: bool(prometheus.query("together_deployment_up")), "it is scraped")
+        said = {line.text: line.name for line in queries()}
+        assert said.keys() >= NEVER_HERE.keys(), "an exception that nobody needs any more"
+        for query in NEVER_HERE:
+            answered(prometheus, query)
+        open_ = {name: filled(text) for text, name in said.items() if text not in NEVER_HERE}
+        answer_all(prometheus, open_, (fleet, outage))
