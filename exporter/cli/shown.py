@@ -76,9 +76,12 @@ def _polled(out: Console, check: Check) -> None:
     out.print()
     if deployments:
         _print_table(out, _table(out, deployments))
+    told = {project.error.reason for project in check.projects if project.error}
     for project in check.projects:
         if project.error is not None:
             _say(out, f"project {project.project}: {project.error.message} {project.error.mend}")
+    mends = {each.error.reason: each.error.mend for each in deployments if each.error and not each.near}
+    _say(out, *(f"{reason}: {mend}" for reason, mend in mends.items() if reason not in told))
     worked = sum(each.up for each in deployments)
     _say(out, f"{worked} of {len(deployments)} deployments can be read; {check.series} series in all")
     if not deployments and check.ok:
@@ -115,18 +118,18 @@ def _print_table(out: Console, table: Table) -> None:
 def _result(d: CheckedDeployment) -> str:
     if d.error is None:
         return "ok"
-    near = f" Did you mean {' or '.join(d.near)}?" if d.near else f" {d.error.mend}"
+    near = f" Did you mean {' or '.join(d.near)}?" if d.near else ""
     return f"{d.error.reason}: {d.error.message}{near}"
 
 
 def _gpus(d: CheckedDeployment) -> str:
     if not d.gpus_per_replica:
         return "-"
-    return f"{d.gpus_per_replica:g} x {d.gpu_type or 'GPU'}"
+    return f"{d.gpus_per_replica} x {d.gpu_type or 'GPU'}"
 
 
 def _number(count: float | None) -> str:
-    return "-" if count is None else f"{count:g}"
+    return "-" if count is None else str(count)
 
 
 def _console() -> Console:

@@ -59,7 +59,7 @@ def _scaled_to_zero(d: Deployment) -> Iterator[Finding]:
     if d.status == "ScaledToZero" and d.min_replicas:
         yield Finding(
             "critical",
-            f"It is scaled to zero, though its minimum is {d.min_replicas:g}.",
+            f"It is scaled to zero, though its minimum is {d.min_replicas:.10g}.",
             "See in Together's console who stopped it, and whether the quota is used up.",
         )
 
@@ -70,18 +70,19 @@ def _replicas(d: Deployment) -> Iterator[Finding]:
         return
     moves = d.status in ON_THE_MOVE
     if ready == 0 and not moves:
-        yield Finding("critical", f"No replica is ready, of {desired:g} that are wanted.", "Look at the replicas.")
+        yield Finding("critical", f"No replica is ready, of {desired:.10g} that are wanted.", "Look at the replicas.")
     elif ready == 0:
-        yield Finding("warning", f"No replica is ready yet, of {desired:g} that are wanted.", "")
+        yield Finding("warning", f"No replica is ready yet, of {desired:.10g} that are wanted.", "")
     elif not moves:
-        yield Finding("warning", f"{ready:g} of {desired:g} replicas are ready.", "Look at the replicas.")
+        yield Finding("warning", f"{ready:.10g} of {desired:.10g} replicas are ready.", "Look at the replicas.")
 
 
 def _moves(d: Deployment) -> Iterator[Finding]:
     updated = replicas_updated(d)
     if d.status == "Updating" and updated is not None:
         yield Finding(
-            "busy", f"A rollout is on its way: {updated:g} of {_count(len(d.replica_events or ()))} are of the new one."
+            "busy",
+            f"A rollout is on its way: {updated:.10g} of {_count(len(d.replica_events or ()))} are of the new one.",
         )
     elif d.status in ON_THE_MOVE:
         yield Finding("busy", "A rollout is on its way." if d.status == "Updating" else "It is being scaled.")

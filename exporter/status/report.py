@@ -55,7 +55,8 @@ def report(facts: Facts) -> Generator[None, None, Status]:
     urls = {project.name: project.base_url for project in facts.projects}
     deployments = []
     for record in facts.view.records:
-        deployments.append(deployment(record, urls[record.project], facts.now))
+        if record.project in urls:  # while a long list is put in place, the view may still be the one before a reload
+            deployments.append(deployment(record, urls[record.project], facts.now))
         yield
     deployments.sort(key=lambda d: LEVELS.index(d.level))  # stable: by project and name below that
     yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -73,11 +73,10 @@ class Asset:
     """A text that stands in the page, and how the page's policy names it."""
 
     text: str
-    source: str = field(init=False)
 
-    def __post_init__(self) -> None:
-        digest = base64.b64encode(hashlib.sha256(self.text.encode()).digest()).decode()
-        object.__setattr__(self, "source", f"'sha256-{digest}'")
+    @property
+    def source(self) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(self.text.encode()).digest()).decode()}'"
 
 
 STYLE = Asset((TEMPLATES / "status.css").read_text(encoding="utf-8"))
@@ -98,7 +97,6 @@ class StatusPage:
         )
         environment.filters.update(ago=ago, clock=clock, moment=moment, number=number, short=short, span=span)
         environment.globals.update(
-            colours=COLOURS,
             docs=DOCUMENTATION,
             metrics=telemetry_path,
             refresh=REFRESH,
@@ -117,7 +115,6 @@ class StatusPage:
                 found.append(deployment)
             yield
         found.sort(key=SORTS[query.sort].key)
-        worst = found[0].level if found and query == Query() else _worst(status)
         parts = []
         for part in self._template.generate(
             status=status,
@@ -126,7 +123,7 @@ class StatusPage:
             filter=query.filter,
             sort=query.sort,
             link=query.link,
-            colour=COLOURS[worst],
+            colour=COLOURS[_worst(status)],
         ):
             parts.append(part)
             yield

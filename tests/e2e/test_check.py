@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from exporter.simulator.scenario import DeploymentStory, Scenario, load
 from tests.canaries import API_KEY
-from tests.conftest import SimulatorServer
+from tests.conftest import ROOT, SimulatorServer
 from tests.e2e.conftest import run
 from tests.e2e.faulty_api import FaultyApi, http
 
@@ -94,6 +95,13 @@ def test_poll_shows_what_would_be_exported(steady: SimulatorServer) -> None:
     assert series == sum(not line.startswith("#") and 'deployment="' in line for line in once)
 
 
+def test_the_quick_start_shows_what_is_printed(steady: SimulatorServer) -> None:
+    text = (ROOT / "docs" / "quick-start.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```text\n(configuration:.*?)```", text, re.DOTALL)
+    done = run("check", "--poll", TOGETHER_API_KEY=API_KEY, TOGETHER_BASE_URL=steady.url)
+    assert done.stdout.replace(steady.url, "https://api.together.ai") == shown
+
+
 def test_a_wrong_name_is_told_with_the_near_ones(steady: SimulatorServer, tmp_path: Path) -> None:
     file = written(
         tmp_path, f"projects: [{{name: p, base_url: '{steady.url}', deployments: [chat-prd, zzz, gateway]}}]"
@@ -101,9 +109,9 @@ def test_a_wrong_name_is_told_with_the_near_ones(steady: SimulatorServer, tmp_pa
     done = run("check", "--poll", file, TOGETHER_API_KEY=API_KEY)
     assert done.returncode == 1
     assert "not_found: The API does not know it: HTTP 404 Not Found. Did you mean chat-prod?" in done.stdout
-    assert "Check the name or ID under deployments" in next(
-        line for line in done.stdout.splitlines() if " zzz " in line
-    )
+    (no_near_one,) = [line for line in done.stdout.splitlines() if " zzz " in line]
+    assert no_near_one.endswith("not_found: The API does not know it: HTTP 404 Not Found.")
+    assert "\nnot_found: Check the name or ID under deployments" in done.stdout
     assert "1 of 3 deployments can be read" in done.stdout
 
 
@@ -113,6 +121,14 @@ def test_a_wrong_key_is_told_and_not_shown(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "project default: The API refuses the key: HTTP 401 Unauthorized. Check that the key is whole" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_key_of_named_deployments_is_explained_once(tmp_path: Path) -> None:
+    with SimulatorServer(load("steady"), api_key="right") as server:
+        file = written(tmp_path, f"projects: [{{base_url: '{server.url}', deployments: [chat-prod, gateway]}}]")
+        done = run("check", "--poll", file, TOGETHER_API_KEY=API_KEY)
+    assert (done.returncode, done.stdout.count("unauthorized: The API refuses the key")) == (1, 2)
+    assert done.stdout.count("Check that the key is whole") == 1
 
 
 def test_no_network_is_told(tmp_path: Path) -> None:

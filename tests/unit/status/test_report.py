@@ -89,6 +89,11 @@ def test_before_the_first_poll_nothing_is_claimed() -> None:
     assert (status.ready, shown.up, shown.last_poll, shown.next_poll, shown.deployments) == (False, None, None, None, 0)
 
 
+def test_a_view_from_before_a_reload_shows_no_project_that_is_gone() -> None:
+    status = made(fleet(well("a")), project("another"))
+    assert ([p.project for p in status.projects], status.deployments) == (["another"], ())
+
+
 def test_replicas_that_are_not_ready_come_first_and_their_number_is_bounded() -> None:
     events = {f"r{n:04d}": replica(replica_ready_since=SINCE) for n in range(MOST_REPLICAS + 5)}
     events["z"] = replica("Waiting", replica_status_reason="CrashLoopBackOff")
