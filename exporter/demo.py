@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import socket
 
 from exporter.daemon import Daemon
 from exporter.settings.load import Loaded, load
 from exporter.simulator import command
-from exporter.web.listener import listen, show_address
+from exporter.simulator.app import Simulator
+from exporter.web.listener import show_address
 from exporter.web.server import Quiet
 
 GUIDE = """\
@@ -22,10 +24,8 @@ together-exporter demo: scenario {scenario}, {speed:g} story seconds a second; C
 """
 
 
-async def run(options: argparse.Namespace) -> int:
-    options.api_key = None
-    simulator = command.make(options)
-    api, web = listen(options.simulator_address), listen(options.listen_address)
+async def run(simulator: Simulator, api: socket.socket, web: socket.socket, options: argparse.Namespace) -> int:
+    """`api` and `web`: where the simulator and the exporter listen."""
 
     def configuration() -> Loaded:
         project = {"name": "demo", "base_url": f"http://{show_address(api)}", "api_key": "demo", "queue": True}

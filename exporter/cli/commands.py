@@ -6,8 +6,9 @@ import argparse
 import asyncio
 import functools
 import os
+import socket
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import uvloop
@@ -26,6 +27,14 @@ T = TypeVar("T")
 FINE, FAILED = 0, 1
 
 
+class Unusable(Exception):
+    """What the command line asks for cannot be done; the text names the mend."""
+
+    def __init__(self, message: str, exit_code: int = EXIT_CODE) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Ends the process: 0 fine, 1 ran and failed, 2 unusable command line or configuration."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -34,8 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     options = parser(COMMANDS).parse_args(words)
     try:
         sys.exit(options.run(options))
-    except ConfigError as error:
-        sys.exit(_complain(str(error), error.exit_code))
+    except (ConfigError, Unusable) as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(FAILED)
     except BrokenPipeError:  # the reader of our output left; there is nobody to tell
@@ -45,14 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _serve(options: argparse.Namespace) -> int:
     daemon = Daemon(functools.partial(_load, options))
-    try:
-        sock = listen(daemon.settings.web.listen_address)
-    except ValueError as error:
-        return _complain(f"{option_name(('web', 'listen_address'))}: {error}", EXIT_CODE)
-    except OSError as error:
-        why = os.strerror(error.errno) if error.errno else str(error)  # without the words that Python adds
-        mend = "see what listens there, or choose another with --web.listen-address"
-        return _complain(f"cannot listen on {daemon.settings.web.listen_address}: {why}; {mend}", FAILED)
+    sock = _socket(option_name(("web", "listen_address")), daemon.settings.web.listen_address)
     _run(daemon.serve(sock))
     return FINE
 
@@ -103,18 +106,42 @@ def _completion(options: argparse.Namespace) -> int:
 def _simulate(options: argparse.Namespace) -> int:
     from exporter.simulator import command  # noqa: PLC0415 - the daemon does without its imports
 
+    simulator = _usable(lambda: command.make(options))
+    sock = _socket("--listen-address", options.listen_address)
     try:
-        return _run(command.simulate(options, listen(options.listen_address)))
-    except (OSError, ValueError) as error:
-        return _complain(str(error), EXIT_CODE)
+        return _run(command.simulate(simulator, options.scenario, sock))
     except KeyboardInterrupt:  # how it ends as a rule
         return FINE
 
 
 def _demo(options: argparse.Namespace) -> int:
     from exporter import demo  # noqa: PLC0415 - the daemon does without its imports
+    from exporter.simulator import command  # noqa: PLC0415 - as above
 
-    return _run(demo.run(options))
+    options.api_key = None
+    simulator = _usable(lambda: command.make(options))
+    api = _socket("--simulator.listen-address", options.simulator_address)
+    web = _socket("--web.listen-address", options.listen_address)
+    return _run(demo.run(simulator, api, web, options))
+
+
+def _usable(make: Callable[[], T]) -> T:
+    try:
+        return make()
+    except ValueError as error:
+        raise Unusable(str(error)) from None
+
+
+def _socket(option: str, address: str) -> socket.socket:
+    """Listening. `option`: which gave the address."""
+    try:
+        return listen(address)
+    except ValueError as error:
+        raise Unusable(f"{option}: {error}") from None
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)  # without the words that Python adds
+        mend = f"see what listens there, or choose another with {option}"
+        raise Unusable(f"cannot listen on {address}: {why}; {mend}", FAILED) from None
 
 
 def _load(options: argparse.Namespace) -> Loaded:
@@ -130,11 +157,6 @@ def _load(options: argparse.Namespace) -> Loaded:
 def _run(task: Coroutine[Any, Any, T]) -> T:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(task)
-
-
-def _complain(message: str, code: int) -> int:
-    print(f"{PROGRAM}: {message}", file=sys.stderr)
-    return code
 
 
 COMMANDS: Mapping[str, Run] = {

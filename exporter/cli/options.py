@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NoReturn, get_args, get_origin
 
@@ -37,6 +38,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 GROUPS = {"web": "web", "log": "logging", "shard": "sharding"}
 
+NO_VARIABLES = "An option that names no variable has none."
 EPILOG = f"""\
 environment:
   TOGETHER_API_KEY, TOGETHER_BASE_URL   as of Together's own SDK; the key alone is a full configuration
@@ -44,8 +46,8 @@ environment:
 
 The command line wins over the environment, that over the file, that over the default.
 Exit codes: 0 fine, 1 ran and failed, 2 unusable command line or configuration.
-Documentation: {DOCUMENTATION}
-"""
+{NO_VARIABLES}
+Documentation: {DOCUMENTATION}"""
 EXAMPLES = {
     "": "  TOGETHER_API_KEY=... together-exporter\n  together-exporter --config.file=together-exporter.yml\n"
     "  together-exporter check --poll\n  together-exporter demo",
@@ -75,11 +77,17 @@ class Parser(argparse.ArgumentParser):
         return self._actions
 
     def error(self, message: str) -> NoReturn:
-        wrong = next((word.split("=")[0] for word in message.split() if word.startswith("--")), "")
-        known = dict.fromkeys(name for each in self.all for action in each.actions() for name in action.option_strings)
+        wrong, known = self._wrong(message)
         near = difflib.get_close_matches(wrong, known, n=1) if wrong else []
         mend = f"did you mean {near[0]}?" if near and near[0] != wrong else f"see {self.prog} --help"
         self.exit(EXIT_CODE, f"{PROGRAM}: {message}; {mend}\n")
+
+    def _wrong(self, message: str) -> tuple[str, list[str]]:
+        """The word that argparse complains of, and those that may have been meant."""
+        if choice := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message):
+            return choice[1], re.findall(r"[\w-]+", choice[2])
+        wrong = next((word.split("=")[0] for word in message.split() if word.startswith("--")), "")
+        return wrong, [name for each in self.all for action in each.actions() for name in action.option_strings]
 
 
 Run = Callable[[argparse.Namespace], int]
@@ -127,7 +135,7 @@ def completion(commands: Mapping[str, Run], shell: str) -> str:
 
 def _epilog(command: str) -> str:
     reads = command in {"", "serve", "check", "once"}
-    return f"examples:\n{EXAMPLES[command]}\n" + (f"\n{EPILOG}" if reads else "")
+    return f"examples:\n{EXAMPLES[command]}\n\n{EPILOG if reads else NO_VARIABLES}\n"
 
 
 def _add_settings(parser: argparse.ArgumentParser, paths: Sequence[Path]) -> None:

@@ -27,10 +27,9 @@ def make(options: argparse.Namespace) -> Simulator:
     return Simulator(fleet, lambda: (time.monotonic() - started) * options.speed, story.faults, options.api_key)
 
 
-async def simulate(options: argparse.Namespace, sock: socket.socket) -> int:
-    simulator = make(options)
+async def simulate(simulator: Simulator, scenario: str, sock: socket.socket) -> int:
     host, port = sock.getsockname()[:2]
-    print(f"Together API simulator ({options.scenario}) on http://{host}:{port}/v1", flush=True)  # noqa: T201
+    print(f"Together API simulator ({scenario}) on http://{host}:{port}/v1", flush=True)  # noqa: T201
     await server(simulator).serve(sockets=[sock])
     return 0
 

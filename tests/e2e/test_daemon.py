@@ -156,6 +156,13 @@ def test_a_signal_ends_it_in_the_middle_of_a_poll(
     ("arguments", "message"),
     [
         (["--web.listen-adress=:1"], "did you mean --web.listen-address?"),
+        (["chek"], "did you mean check?"),
+        (["check", "--output=jso"], "did you mean json?"),
+        (["completion", "bsh"], "did you mean bash?"),
+        (["demo", "--scenario=nope"], "scenario nope: No such file or directory; write a file's name or steady"),
+        (["demo", "--web.listen-address=here"], '--web.listen-address: "here" has no port'),
+        (["simulate", "--speed=0"], "--speed must be above 0"),
+        (["simulate", "--listen-address=here"], '--listen-address: "here" has no port'),
         (["--config.file=/nowhere.yml"], "/nowhere.yml: cannot be read"),
         (["--log.level=loud"], "--log.level: must be 'debug', 'info', 'warn' or 'error'"),
         ([], "set TOGETHER_API_KEY"),

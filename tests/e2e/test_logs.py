@@ -102,14 +102,23 @@ def is_ready(port: int) -> bool:
         return False
 
 
-def test_an_address_in_use_is_one_line() -> None:
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("serve", "--web.listen-address"),
+        ("demo", "--web.listen-address"),
+        ("demo", "--simulator.listen-address"),
+        ("simulate", "--listen-address"),
+    ],
+)
+def test_an_address_in_use_is_one_line(command: str, option: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        done = run("serve", f"--web.listen-address={address}", TOGETHER_API_KEY=API_KEY)
+        done = run(command, f"{option}={address}", TOGETHER_API_KEY=API_KEY)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"together-exporter: cannot listen on {address}: Address already in use; see what listens there, or choose "
-        "another with --web.listen-address\n"
+        f"together-exporter: cannot listen on {address}: Address already in use; "
+        f"see what listens there, or choose another with {option}\n"
     )
 
 
