@@ -23,7 +23,7 @@ import yaml
 from deploy.demo_stack import free_address, prometheuses, running
 from deploy.prometheus.rules import groups
 from deploy.prometheus.thresholds import Thresholds
-from exporter.web import page
+from exporter.web import assets, page
 from tests.e2e.browser import Browser
 
 DOCS = Path(__file__).parent
@@ -48,7 +48,7 @@ class Picture:
     @property
     def made_of(self) -> str:
         """A digest of what it shows."""
-        sources = [*page.TEMPLATES.iterdir(), Path(page.__file__)] if not self.query else []
+        sources = [*assets.TEMPLATES.iterdir(), Path(page.__file__)] if not self.query else []
         text = self.query.encode() + b"".join(file.read_bytes() for file in sorted(sources))
         return hashlib.sha256(text).hexdigest()
 

@@ -43,7 +43,6 @@ from exporter.web.connection import Gate
 from exporter.web.listener import show_address
 from exporter.web.metrics import MetricsEndpoint, RequestLimit
 from exporter.web.own import OwnMetrics, Registries
-from exporter.web.page import StatusPage
 from exporter.web.refusals import Refusals
 from exporter.web.rendering import Rendering
 from exporter.web.server import server as web_server
@@ -166,7 +165,7 @@ class Daemon:
     def _limited(self, scheduler: Scheduler, refusals: Refusals) -> dict[str, ASGIApp]:
         """The answers that grow with the fleet, so that not too many are on their way at a time."""
         web = self.settings.web
-        reports = web_status.StatusReports(functools.partial(self._facts, scheduler), StatusPage(web.telemetry_path))
+        reports = web_status.StatusReports(functools.partial(self._facts, scheduler), web.telemetry_path)
         scrapes = RequestLimit(MetricsEndpoint(self._rendering, self._own), web.max_requests, refusals)
         pages = RequestLimit(web_status.build(reports), web_status.MOST_AT_ONCE, refusals, "page_limit")
         return {web.telemetry_path: scrapes, **dict.fromkeys(web_status.PATHS, pages)}

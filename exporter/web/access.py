@@ -22,7 +22,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from exporter.web.page import CONTENT_SECURITY_POLICY
+from exporter.web.assets import CONTENT_SECURITY_POLICY
 from exporter.web.refusals import Refusals
 
 MAX_PASSWORD = 72  # bytes; bcrypt takes no more into account

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,11 +14,11 @@ from starlette.templating import Jinja2Templates
 
 from exporter import DOCUMENTATION
 from exporter.status.model import LEVELS, Deployment, Level, Status
+from exporter.web.assets import SCRIPT, STYLE, TEMPLATES
 
 MOST_ROWS = 1000  # more than that nobody reads, and browsers get slow
 MAX_FILTER = 200  # characters
 REFRESH = 5  # s between two looks of an open page
-TEMPLATES = Path(__file__).parent / "templates"
 COLOURS: dict[Level, str] = {"critical": "c81e3a", "warning": "d29922", "busy": "0969da", "ok": "1a7f37"}
 UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))  # s
 SHORT = 8  # characters of a revision that tell it from others
@@ -66,26 +63,6 @@ class Query:
         asked = {"filter": self.filter, "sort": self.sort, **changes}
         given = {key: value for key, value in asked.items() if value and (key, value) != ("sort", "trouble")}
         return f"/?{urlencode(given)}" if given else "/"
-
-
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """A text that stands in the page, and how the page's policy names it."""
-
-    text: str
-
-    @property
-    def source(self) -> str:
-        return f"'sha256-{base64.b64encode(hashlib.sha256(self.text.encode()).digest()).decode()}'"
-
-
-STYLE = Asset((TEMPLATES / "status.css").read_text(encoding="utf-8"))
-SCRIPT = Asset((TEMPLATES / "status.js").read_text(encoding="utf-8"))
-# Nothing from elsewhere, nothing inline but these two; the page may ask this exporter again.
-CONTENT_SECURITY_POLICY = (
-    f"default-src 'none'; style-src {STYLE.source}; script-src {SCRIPT.source}; img-src data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
 
 
 class StatusPage:

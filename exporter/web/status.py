@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gzip
 from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,7 +19,9 @@ from exporter.slices import in_slices
 from exporter.status.model import Status
 from exporter.status.report import Facts, report, to_json
 from exporter.web.negotiation import takes_gzip
-from exporter.web.page import Query, StatusPage
+
+if TYPE_CHECKING:
+    from exporter.web.page import Query, StatusPage
 
 FRESH = 1.0  # s for which what was made serves the next who ask; then it is forgotten, it is as large as the fleet
 MOST_ANSWERS = 8  # that are kept for so long; everyone may have a filter of their own
@@ -28,11 +33,11 @@ HEADERS = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
 
 
 class StatusReports:
-    """`facts`: what is known now. One at a time is made, and others wait for it."""
+    """`facts`: what is known now. `telemetry_path`: where the metrics are. Made one at a time; others wait."""
 
-    def __init__(self, facts: Callable[[], Facts], page: StatusPage) -> None:
+    def __init__(self, facts: Callable[[], Facts], telemetry_path: str) -> None:
         self._facts = facts
-        self._page = page
+        self._telemetry_path = telemetry_path
         self._making = asyncio.Lock()
         self._status: Status | None = None
         self._answers: dict[Query | None, bytes] = {}  # of that status: the pages, and under None the JSON
@@ -40,8 +45,17 @@ class StatusReports:
     async def json(self) -> bytes:
         return await self._answer(None, to_json)
 
-    async def html(self, query: Query) -> bytes:
+    async def html(self, parameters: QueryParams) -> bytes:
+        from exporter.web.page import Query  # noqa: PLC0415 - its templates cost memory that only those pay who look
+
+        query = Query.of(parameters)
         return await self._answer(query, lambda status: self._page.render(status, query))
+
+    @functools.cached_property
+    def _page(self) -> StatusPage:
+        from exporter.web.page import StatusPage  # noqa: PLC0415 - as above
+
+        return StatusPage(self._telemetry_path)
 
     async def _answer(self, query: Query | None, make: Callable[[Status], Generator[None, None, bytes]]) -> bytes:
         async with self._making:
@@ -66,7 +80,7 @@ class StatusReports:
 
 def build(reports: StatusReports) -> ASGIApp:
     async def page(request: Request) -> Response:
-        return await _response(request, await reports.html(Query.of(request.query_params)), HTML)
+        return await _response(request, await reports.html(request.query_params), HTML)
 
     async def status(request: Request) -> Response:
         return await _response(request, await reports.json(), JSON)

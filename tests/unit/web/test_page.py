@@ -11,7 +11,8 @@ from exporter.api.models import Deployment, read_deployment
 from exporter.status.report import report
 from exporter.steps import in_one_go
 from exporter.web import page as module
-from exporter.web.page import CONTENT_SECURITY_POLICY, SCRIPT, SORTS, STYLE, Query, StatusPage, ago, number, span
+from exporter.web.assets import CONTENT_SECURITY_POLICY, SCRIPT, STYLE
+from exporter.web.page import SORTS, Query, StatusPage, ago, number, span
 from tests.hostile import hostile
 from tests.unit.status.facts import SINCE, facts, fleet, project, replica, well
 

@@ -13,7 +13,6 @@ from exporter.instrumentation import Instrumentation
 from exporter.status.report import Facts
 from exporter.web import status as module
 from exporter.web.metrics import RequestLimit
-from exporter.web.page import StatusPage
 from exporter.web.refusals import Refusals
 from exporter.web.status import StatusReports, build
 from tests.unit.status.facts import facts, fleet, well
@@ -25,7 +24,7 @@ class Told:
 
     def __init__(self) -> None:
         self.times = 0
-        self.reports = StatusReports(self.facts, StatusPage("/metrics"))
+        self.reports = StatusReports(self.facts, "/metrics")
 
     def facts(self) -> Facts:
         self.times += 1
