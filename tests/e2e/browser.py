@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,9 +27,9 @@ class Browser:
         options = webdriver.ChromeOptions()
         for option in OPTIONS:
             options.add_argument(option)
-        options.binary_location = "/usr/bin/chromium"
+        options.binary_location = shutil.which("chromium") or ""
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+        self.driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
 
     def __enter__(self) -> Self:
         return self
