@@ -1,4 +1,4 @@
-"""Writes what in the README and in docs/ is made from the code; `--check` says whether it is up to date."""
+"""Writes what in docs/ is made from the code; `--check` says whether it is up to date."""
 
 from __future__ import annotations
 
@@ -19,11 +19,8 @@ from exporter.settings.durations import show
 from exporter.settings.model import ENV_PREFIX, SECTIONS
 from exporter.status.model import STATUS
 
-ROOT = Path(__file__).parents[1]
+DOCS = Path(__file__).parent
 KINDS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "true or false", "object": "map"}
-
-
-DOCS = ROOT / "docs"
 
 
 def main() -> int:
@@ -36,11 +33,8 @@ def main() -> int:
     }
     files = {DOCS / f"{name}.md": table for name, table in made.items()}
     pages = {file: _placed(file.read_text(encoding="utf-8"), file.stem, table) for file, table in files.items()}
-    return write_or_check({**pages, DOCS / "status.schema.json": _json(schema)}, __doc__ or "", "make docs")
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, indent=2) + "\n"
+    pages[DOCS / "status.schema.json"] = json.dumps(schema, indent=2) + "\n"
+    return write_or_check(pages, __doc__ or "", "make docs")
 
 
 def _placed(text: str, name: str, table: str) -> str:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import subprocess
 import sys
@@ -98,7 +97,7 @@ def started(stack: ExitStack, folder: Path) -> tuple[str, str]:
     config = folder / "config.yml"
     config.write_text(yaml.safe_dump({"poll_interval": "1s", "projects": [project], "gpu_hourly_cost": PRICES}))
     command = [*ours, "serve", f"--config.file={config}", f"--web.listen-address={exporter}"]
-    stack.enter_context(running(command, folder / "exporter.log", f"{exporter}/-/healthy", {**os.environ}))
+    stack.enter_context(running(command, folder / "exporter.log", f"{exporter}/-/healthy"))
     command = prometheuses(folder, prometheus, exporter, "127.0.0.1:9", groups(Thresholds()))
     stack.enter_context(running(command, folder / "prometheus.log", f"{prometheus}/-/ready"))
     return exporter, prometheus

@@ -40,8 +40,9 @@ from exporter.web import app as web_app
 from exporter.web import status as web_status
 from exporter.web.access import Access, Doorkeeper
 from exporter.web.connection import Gate
+from exporter.web.limit import RequestLimit
 from exporter.web.listener import show_address
-from exporter.web.metrics import MetricsEndpoint, RequestLimit
+from exporter.web.metrics import MetricsEndpoint
 from exporter.web.own import OwnMetrics, Registries
 from exporter.web.refusals import Refusals
 from exporter.web.rendering import Rendering
@@ -166,7 +167,7 @@ class Daemon:
         """The answers that grow with the fleet, so that not too many are on their way at a time."""
         web = self.settings.web
         reports = web_status.StatusReports(functools.partial(self._facts, scheduler), web.telemetry_path)
-        scrapes = RequestLimit(MetricsEndpoint(self._rendering, self._own), web.max_requests, refusals)
+        scrapes = RequestLimit(MetricsEndpoint(self._rendering, self._own), web.max_requests, refusals, "scrape_limit")
         pages = RequestLimit(web_status.build(reports), web_status.MOST_AT_ONCE, refusals, "page_limit")
         return {web.telemetry_path: scrapes, **dict.fromkeys(web_status.PATHS, pages)}
 

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
+from exporter.api.errors import NotFound
 from exporter.daemon import Daemon, clock
 from exporter.metrics.sources import count
 from exporter.records import Record
@@ -78,45 +79,8 @@ def refused(problem: ConfigError) -> Check:
     return Check(ok=False, problems=problem.problems)
 
 
-def read(load: Callable[[], Loaded]) -> Check:
-    """Everything that the daemon would read. Raises ConfigError."""
-    return _read(load())
-
-
-async def polled(load: Callable[[], Loaded], ended: Callable[[], object]) -> Check:
-    """The same, and everything asked of the API once; `ended` is called after each poll. Raises ConfigError."""
-    loaded = load()
-    quiet = loaded.settings.model_copy(update={"log": LogSettings(level="error")})
-    daemon = Daemon(lambda: replace(loaded, settings=quiet), runtime_metrics=False)
-    try:
-        worked = await daemon.poll_once(ended)
-        names = {
-            project.name: await daemon.names(project.name) for project in loaded.projects if _lacks(daemon, project)
-        }
-    finally:
-        await daemon.close()
-    base_urls = {project.name: project.base_url for project in loaded.projects}
-    deployments = []
-    for record in daemon.view().records:
-        shown = deployment(record, base_urls[record.project], clock())
-        known = {each.name: getattr(shown, each.name) for each in fields(Deployment)}
-        near = _near(record, names.get(record.project, []))
-        deployments.append(CheckedDeployment(**known, series=count(record), near=near))
-    errors = dict(daemon.store.project_errors())
-    checked = _read(loaded)
-    return replace(
-        checked,
-        ok=worked and all(each.up for each in deployments),
-        projects=tuple(
-            replace(each, error=error(errors[each.project]) if each.project in errors else None)
-            for each in checked.projects
-        ),
-        deployments=tuple(deployments),
-        series=sum(not line.startswith(b"#") for line in daemon.page().splitlines()),
-    )
-
-
-def _read(loaded: Loaded) -> Check:
+def read(loaded: Loaded) -> Check:
+    """Everything that the daemon has read."""
     settings, web = loaded.settings, loaded.web
     return Check(
         ok=True,
@@ -135,6 +99,38 @@ def _read(loaded: Loaded) -> Check:
             _project(project, key_place(given))
             for project, given in zip(loaded.projects, settings.projects, strict=True)
         ),
+    )
+
+
+async def polled(loaded: Loaded, ended: Callable[[], object]) -> Check:
+    """The same, and everything asked of the API once; `ended` is called after each poll."""
+    quiet = loaded.settings.model_copy(update={"log": LogSettings(level="error")})
+    daemon = Daemon(lambda: replace(loaded, settings=quiet), runtime_metrics=False)
+    try:
+        worked = await daemon.poll_once(ended)
+        names = {
+            project.name: await daemon.names(project.name) for project in loaded.projects if _lacks(daemon, project)
+        }
+    finally:
+        await daemon.close()
+    base_urls = {project.name: project.base_url for project in loaded.projects}
+    deployments = []
+    for record in daemon.view().records:
+        shown = deployment(record, base_urls[record.project], clock())
+        known = {each.name: getattr(shown, each.name) for each in fields(Deployment)}
+        near = _near(record, names.get(record.project, []))
+        deployments.append(CheckedDeployment(**known, series=count(record), near=near))
+    errors = dict(daemon.store.project_errors())
+    checked = read(loaded)
+    return replace(
+        checked,
+        ok=worked and all(each.up for each in deployments),
+        projects=tuple(
+            replace(each, error=error(errors[each.project]) if each.project in errors else None)
+            for each in checked.projects
+        ),
+        deployments=tuple(deployments),
+        series=sum(not line.startswith(b"#") for line in daemon.page().splitlines()),
     )
 
 
@@ -158,11 +154,11 @@ def _project(project: Project, api_key: str) -> CheckedProject:
 def _lacks(daemon: Daemon, project: Project) -> bool:
     """Whether one of the project's deployments does not exist."""
     records = daemon.view().records
-    return any(r.project == project.name and r.error is not None and r.error.reason == "not_found" for r in records)
+    return any(r.project == project.name and isinstance(r.error, NotFound) for r in records)
 
 
 def _near(record: Record, names: list[str]) -> tuple[str, ...]:
     """What the project has that is nearest to a name that it does not have."""
-    if record.error is None or record.error.reason != "not_found":
+    if not isinstance(record.error, NotFound):
         return ()
     return tuple(difflib.get_close_matches(record.key, names, n=MOST_NEAR, cutoff=NEAR))

@@ -73,13 +73,14 @@ def _check(options: argparse.Namespace) -> int:
     from exporter.cli import check, shown  # noqa: PLC0415 - the daemon does without their imports
 
     try:
-        result = check.read(functools.partial(_load, options))
+        loaded = _load(options)
     except ConfigError as error:
         result = check.refused(error)
     else:
+        result = check.read(loaded)
         if options.poll:
             with shown.progress(result) as ended:
-                result = _run(check.polled(functools.partial(_load, options), ended))
+                result = _run(check.polled(loaded, ended))
     shown.show(result, options.output)
     if result.problems:
         return EXIT_CODE

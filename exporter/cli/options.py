@@ -70,7 +70,7 @@ class Parser(argparse.ArgumentParser):
     all: ClassVar[list[Parser]] = []  # of every command, for near misses
 
     def __init__(self, **shape: Any) -> None:
-        super().__init__(**shape)
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **shape)
         self.all.append(self)
 
     def actions(self) -> list[argparse.Action]:
@@ -95,24 +95,11 @@ Run = Callable[[argparse.Namespace], int]
 
 def parser(commands: Mapping[str, Run]) -> Parser:
     """`commands`: what each runs, by name."""
-    made = Parser(
-        prog=PROGRAM,
-        description=DESCRIPTION,
-        epilog=_epilog(""),
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = Parser(prog=PROGRAM, description=DESCRIPTION, epilog=_epilog(""))
     made.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     added = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, (text, add) in COMMANDS.items():
-        command = added.add_parser(
-            name,
-            help=text,
-            description=text,
-            epilog=_epilog(name),
-            allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        command = added.add_parser(name, help=text, description=text, epilog=_epilog(name))
         command.set_defaults(run=commands[name])
         add(command)
     return made

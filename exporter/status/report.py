@@ -10,7 +10,7 @@ from heapq import nsmallest
 from typing import Literal
 from urllib.parse import quote
 
-from exporter.api.errors import ApiError
+from exporter.api.errors import ApiError, NotFound
 from exporter.api.models import Replica as ListedReplica
 from exporter.metrics.families import replicas_updated
 from exporter.records import Instant, ProjectRecord, Record, View
@@ -154,7 +154,7 @@ def _errors(records: Sequence[Record]) -> dict[str, ApiError]:
     """By project, the first of its deployments' errors that is not about one deployment alone."""
     found: dict[str, ApiError] = {}
     for record in records:
-        if record.error is not None and record.error.reason != "not_found":
+        if record.error is not None and not isinstance(record.error, NotFound):
             found.setdefault(record.project, record.error)
     return found
 

@@ -11,12 +11,11 @@ from itertools import groupby
 from urllib.parse import parse_qs
 
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from exporter.metrics.page import Format
 from exporter.web.negotiation import CONTENT_TYPES, format_of, takes_gzip
 from exporter.web.own import OwnMetrics
-from exporter.web.refusals import Reason, Refusals
 from exporter.web.rendering import GZIP_LEVEL, Packed, Rendering, deflate
 
 PIECE = 256 * 2**10  # bytes handed to the network at once: a slow reader of a long page costs this much memory
@@ -25,29 +24,6 @@ MAX_STORED = 0xFFFF  # bytes of a block in a deflate stream that is not compress
 CONTENT_TYPE = {format_: (b"content-type", value.encode()) for format_, value in CONTENT_TYPES.items()}
 GZIP = (b"content-encoding", b"gzip")
 VARY = (b"vary", b"Accept, Accept-Encoding")
-
-
-class RequestLimit:
-    """At most so many requests at a time; the next one gets 503, as from node_exporter."""
-
-    def __init__(self, app: ASGIApp, limit: int, refusals: Refusals, reason: Reason = "scrape_limit") -> None:
-        self._app = app
-        self._limit = limit
-        self._refusals = refusals
-        self._reason = reason
-        self._running = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._running >= self._limit:
-            self._refusals.count(self._reason, (scope.get("client") or "?")[0])
-            text = f"Limit of concurrent requests reached ({self._limit}), try again later.\n"
-            await PlainTextResponse(text, 503, {"Retry-After": "1"})(scope, receive, send)
-            return
-        self._running += 1
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._running -= 1
 
 
 class MetricsEndpoint:

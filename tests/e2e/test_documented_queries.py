@@ -45,12 +45,8 @@ def queries() -> list[Line]:
 
 
 def is_query(text: str) -> bool:
-    """Not a name cut short, such as `together_exporter_...`, nor one of several words that are no PromQL."""
-    return (
-        "…" not in text
-        and not text.endswith(("_", "..."))
-        and not text.startswith(("together_deployment_status{status=}",))
-    )
+    """Not a name cut short, such as `together_exporter_...`."""
+    return "…" not in text and not text.endswith(("_", "..."))
 
 
 def filled(query: str) -> str:

@@ -26,8 +26,9 @@ from exporter.web import connection as connection_module
 from exporter.web.access import Access, Doorkeeper
 from exporter.web.app import build
 from exporter.web.connection import MAX_HEADERS, Gate
+from exporter.web.limit import RequestLimit
 from exporter.web.listener import listen
-from exporter.web.metrics import MetricsEndpoint, RequestLimit
+from exporter.web.metrics import MetricsEndpoint
 from exporter.web.own import OwnMetrics, Registries
 from exporter.web.refusals import Refusals
 from exporter.web.rendering import Rendering
@@ -55,7 +56,9 @@ class Web:
         exposition = Exposition({})
         rendering = Rendering(lambda: exposition, lambda: store.view(Instant(0, 0)))
         metrics = MetricsEndpoint(rendering, OwnMetrics(Registries(registry, CollectorRegistry(), lambda: 0)))
-        app = build({"/metrics": RequestLimit(metrics, self.max_requests, refusals)}, lambda: True, None)
+        app = build(
+            {"/metrics": RequestLimit(metrics, self.max_requests, refusals, "scrape_limit")}, lambda: True, None
+        )
         gate = Gate(self.max_connections, lambda: self.access, refusals)
         self.server = server(Doorkeeper(app, lambda: self.access, refusals), gate)
         self.sock = listen("127.0.0.1:0")

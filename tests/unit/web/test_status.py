@@ -12,7 +12,7 @@ import pytest
 from exporter.instrumentation import Instrumentation
 from exporter.status.report import Facts
 from exporter.web import status as module
-from exporter.web.metrics import RequestLimit
+from exporter.web.limit import RequestLimit
 from exporter.web.refusals import Refusals
 from exporter.web.status import StatusReports, build
 from tests.unit.status.facts import facts, fleet, well
