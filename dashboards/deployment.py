@@ -94,7 +94,7 @@ def board() -> dashboard.Dashboard:
             number(
                 "Status changes",
                 "Changes of status in the time shown that the exporter saw; there may have been more.",
-                f"sum by (project, deployment) (\n  max by (project, deployment, from, to) ({CHANGES})\n)",
+                f"sum by (project, deployment) (\n  max by (project, deployment, status) ({CHANGES})\n)",
                 steps=((None, GREEN), (20, YELLOW)),
                 legend=WHO,
             )

@@ -23,7 +23,7 @@ from dashboards.parts import (
 
 FAILED = one("together_deployment_status", matching='status="Failed"')
 READY, WANTED = one("together_deployment_replicas_ready"), one("together_deployment_replicas_desired")
-UP = one("together_deployment_up")
+UP = one("together_deployment_poll_success")
 CRASHING = one("together_replica_status_reason", "replica", matching='reason="CrashLoopBackOff"')
 GPUS = one("together_deployment_gpus_per_replica", "gpu_type", matching='gpu_type=~"$gpu_type"')
 PRICE = "on (gpu_type) group_left () max by (gpu_type) (together_gpu_hourly_cost)"

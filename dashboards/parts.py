@@ -112,13 +112,15 @@ def with_deployments(board: dashboard.Dashboard) -> dashboard.Dashboard:
     """Variables that choose deployments, and what happened to them as annotations."""
     info = "max by (project, deployment, revision) (together_deployment_info{" + WHICH + "}"
     changes = (
-        f"max by (project, deployment, from, to) (increase(together_deployment_status_changes_total{{{WHICH}}}[1m]))"
+        f"max by (project, deployment, status) (increase(together_deployment_status_changes_total{{{WHICH}}}[1m]))"
     )
     return (
-        board.with_variable(variable("project", "Project", "label_values(together_deployment_up, project)"))
+        board.with_variable(variable("project", "Project", "label_values(together_deployment_poll_success, project)"))
         .with_variable(
             variable(
-                "deployment", "Deployment", 'label_values(together_deployment_up{project=~"$project"}, deployment)'
+                "deployment",
+                "Deployment",
+                'label_values(together_deployment_poll_success{project=~"$project"}, deployment)',
             )
         )
         .with_variable(

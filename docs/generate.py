@@ -46,7 +46,7 @@ def _errors() -> Iterator[str]:
     yield "| `reason` | what is so | what to do |"
     yield "|---|---|---|"
     for error in ERRORS:
-        yield f"| `{error.reason}` | {error.words}. | {error.mend} |"
+        yield f"| `{error.reason}` | {error.words}. | {error.hint} |"
 
 
 def _fields(schema: dict[str, Any]) -> Iterator[str]:

@@ -285,7 +285,7 @@ class Daemon:
             fetches = sorted({plan.fetch for plan in parts.plans if plan.project == name})
             self.instrumentation.start_project(name, fetches, (*REASONS, BUG))
         for project, file in parts.loaded.open_key_files():
-            log.warning("key file can be read by everyone", project=project, file=file, mend=f"chmod o-r {file}")
+            log.warning("key file can be read by everyone", project=project, file=file, hint=f"chmod o-r {file}")
         self._reload_problem = None
         self._note_configuration()
         self.instrumentation.reload_timestamp.set(clock().unix)

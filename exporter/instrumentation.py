@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.metrics_core import Metric
@@ -59,12 +59,15 @@ class Instrumentation:
             registry=self.registry,
         )
         self.polls = Counter(
-            "together_exporter_polls", "Polls that ended, well or not.", ["project"], registry=self.registry
+            "together_exporter_polls",
+            "Polls that ended, successful or not.",
+            ["project", "fetch"],
+            registry=self.registry,
         )
         self.poll_failures = Counter(
             "together_exporter_poll_failures",
             "Polls that failed, by the reason that together_deployment_poll_error shows.",
-            ["project", "reason"],
+            ["project", "fetch", "reason"],
             registry=self.registry,
         )
         self.polls_missed = Counter(
@@ -127,13 +130,13 @@ class Instrumentation:
             PlatformCollector(registry=self.live)
             GCCollector(registry=self.live)
 
-    def start_project(self, project: str, fetches: Iterable[str], reasons: Iterable[str]) -> None:
+    def start_project(self, project: str, fetches: Iterable[str], reasons: Collection[str]) -> None:
         """Every label set that can be known beforehand appears with 0."""
-        self.polls.labels(project)
         for fetch in fetches:
+            self.polls.labels(project, fetch)
             self.poll_duration.labels(project, fetch)
-        for reason in reasons:
-            self.poll_failures.labels(project, reason)
+            for reason in reasons:
+                self.poll_failures.labels(project, fetch, reason)
         for code in CODES:
             self.api_requests.labels(project, code)
 

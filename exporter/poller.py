@@ -70,7 +70,7 @@ class Poller:
         try:
             return await self._outcome(plan)
         except Exception:
-            self._instrumentation.poll_failures.labels(self._project, BUG).inc()
+            self._instrumentation.poll_failures.labels(self._project, plan.fetch, BUG).inc()
             self._log.exception("poll broke: please report this", fetch=plan.fetch, next_in=f"{plan.interval:g}s")
             return False
         finally:
@@ -78,7 +78,7 @@ class Poller:
             self.last_poll = self._clock()
             duration = self.last_poll.monotonic - started
             self._instrumentation.poll_duration.labels(self._project, plan.fetch).observe(duration)
-            self._instrumentation.polls.labels(self._project).inc()
+            self._instrumentation.polls.labels(self._project, plan.fetch).inc()
 
     async def names(self) -> list[str]:
         """The names and IDs that the key sees, whatever is configured; none where they cannot be read."""
@@ -150,7 +150,7 @@ class Poller:
         try:
             self._store.apply_queue(self._project, key, await self._client.queue(model), self._clock())
         except ApiError as error:
-            self._instrumentation.poll_failures.labels(self._project, error.reason).inc()
+            self._instrumentation.poll_failures.labels(self._project, plan.fetch, error.reason).inc()
             if self._queue_errors.get(key) != error.reason:
                 self._queue_errors[key] = error.reason
                 self._warn("queue poll failed", error, plan, model=model)
@@ -160,7 +160,7 @@ class Poller:
         return True
 
     def _fail(self, plan: Plan, error: ApiError) -> None:
-        self._instrumentation.poll_failures.labels(self._project, error.reason).inc()
+        self._instrumentation.poll_failures.labels(self._project, plan.fetch, error.reason).inc()
         if plan.fetch == "list":
             if self._store.fail_list(self._project, error):
                 self._warn("poll failed", error, plan)
@@ -182,8 +182,8 @@ class Poller:
             limit = "max_replicas_per_deployment"
             self._drop("replica_limit", change.replicas_dropped, record.key, "too many replicas", setting=limit)
         if change.duplicate:
-            mend = "another deployment has this name already; its series are shown"
-            self._drop("duplicate_deployment", 1, record.key, mend, deployment=record.name)
+            hint = "another deployment has this name already; its series are shown"
+            self._drop("duplicate_deployment", 1, record.key, hint, deployment=record.name)
 
     def _report_reading(self, key: str, reading: Reading) -> None:
         for reason, fields, message in (

@@ -25,7 +25,7 @@ class Transition(NamedTuple):
     after: str
 
 
-NO_TRANSITIONS: Mapping[Transition, int] = MappingProxyType({})
+NO_CHANGES: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Record:
     state: Deployment | None = None
     replicas: tuple[tuple[str, Replica], ...] = ()
     queue: Queue | None = None
-    transitions: Mapping[Transition, int] = field(default_factory=lambda: NO_TRANSITIONS)
+    status_changes: Mapping[str, int] = field(default_factory=lambda: NO_CHANGES)
     error: ApiError | None = None
     succeeded: Instant | None = None
     queue_succeeded: Instant | None = None

@@ -12,7 +12,7 @@ from exporter.records import OTHER, Instant, Limits, ProjectRecord, Record, Targ
 from exporter.steps import in_one_go
 
 NEVER = float("inf")  # monotonic seconds
-MAX_TRANSITIONS = 100  # of one deployment that are told apart; the known statuses make 20
+MAX_STATUSES = 50  # whose changes are counted apart for one deployment; the known ones are 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +225,7 @@ class Store:
             name=deployment.name or deployment.id or old.name,
             state=deployment,
             replicas=replicas,
-            transitions=_counted(old.transitions, transition),
+            status_changes=_counted(old.status_changes, transition),
             error=None,
             succeeded=now,
             limits=home.target.limits,
@@ -235,7 +235,7 @@ class Store:
 
     def _confirm(self, home: _Project, old: Record, now: Instant) -> Change:
         """The same again: only the time is new."""
-        kept = (old.project, old.key, old.name, old.state, old.replicas, old.queue, old.transitions)
+        kept = (old.project, old.key, old.name, old.state, old.replicas, old.queue, old.status_changes)
         record = Record(*kept, None, now, old.queue_succeeded, old.limits)  # replace() takes thrice as long
         home.records[old.key] = record
         self._touch()
@@ -314,12 +314,11 @@ def _transition(old: Deployment | None, new: Deployment) -> Transition | None:
     return Transition(old.status, new.status)
 
 
-def _counted(counts: Mapping[Transition, int], transition: Transition | None) -> Mapping[Transition, int]:
+def _counted(counts: Mapping[str, int], transition: Transition | None) -> Mapping[str, int]:
     if transition is None:
         return counts
-    if transition not in counts and len(counts) >= MAX_TRANSITIONS:
-        transition = Transition(OTHER, OTHER)
-    return {**counts, transition: counts.get(transition, 0) + 1}
+    status = transition.after if transition.after in counts or len(counts) < MAX_STATUSES else OTHER
+    return {**counts, status: counts.get(status, 0) + 1}
 
 
 def _shown_replicas(deployment: Deployment, limits: Limits) -> tuple[tuple[tuple[str, Replica], ...], int]:

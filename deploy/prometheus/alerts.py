@@ -61,7 +61,7 @@ QUEUE = one("together_queue_jobs", "state")
 STATUS = one("together_deployment_status", "status")
 PRELOAD_STARTED = one("together_replica_volume_preload_started_timestamp_seconds", "replica")
 NOT_FOUND = one('together_deployment_poll_error{reason="not_found"}') + " == 1"
-BLIND = f"{one('together_deployment_up')} == 0 unless {NOT_FOUND} unless {one('together_deployment_status')}"
+BLIND = f"{one('together_deployment_poll_success')} == 0 unless {NOT_FOUND} unless {one('together_deployment_status')}"
 
 
 def status(pattern: str) -> str:
@@ -138,7 +138,7 @@ def deployment_alerts(t: Thresholds) -> Iterator[Alert]:
     yield Alert(
         "TogetherDeploymentFlapping",
         "warning",
-        f"sum by ({DEPLOYMENT}) (\n  {one(changes(t), 'from', 'to')}\n) > {t.flapping_changes}",
+        f"sum by ({DEPLOYMENT}) (\n  {one(changes(t), 'status')}\n) > {t.flapping_changes}",
         "A deployment's status changes again and again.",
         f'The status of {WHO} changed {{{{ printf "%.0f" $value }}}} times in {duration(t.flapping_window)}.',
     )
@@ -224,8 +224,8 @@ def polling_alerts(t: Thresholds) -> Iterator[Alert]:
     yield Alert(
         "TogetherPollsFailing",
         "warning",
-        f"count by (project) (\n  {one('together_deployment_up')} == 0\n  unless {NOT_FOUND}\n)\n"
-        "or max by (project) (together_project_up) == 0",
+        f"count by (project) (\n  {one('together_deployment_poll_success')} == 0\n  unless {NOT_FOUND}\n)\n"
+        "or max by (project) (together_project_poll_success) == 0",
         "Polls of a project fail.",
         "The exporter does not get the state of deployments of {{ $labels.project }}; it shows the last known one.",
         t.polls_failing_for,

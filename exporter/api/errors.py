@@ -20,11 +20,11 @@ class ApiError(Exception):
     """A poll that failed in an expected way. The message names no secret and no response body.
 
     `retryable`: the same request may work a moment later. `retry_after`: the seconds the API asked for. `words` and
-    `mend`: of the class, for people; what is so, and what to do about it."""
+    `hint`: of the class, for people; what is so, and what to do about it."""
 
     reason: ClassVar[str]
     words: ClassVar[str]
-    mend: ClassVar[str]
+    hint: ClassVar[str]
 
     def __init__(self, message: str, *, retryable: bool = False, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -40,49 +40,49 @@ class ApiError(Exception):
 class NotFound(ApiError):
     reason = "not_found"
     words = "The API does not know it"
-    mend = "Check the name or ID under deployments, and that the key is of the right project."
+    hint = "Check the name or ID under deployments, and that the key is of the right project."
 
 
 class Unauthorized(ApiError):
     reason = "unauthorized"
     words = "The API refuses the key"
-    mend = "Check that the key is whole, still valid, and of this project; a changed key file is read at the next poll."
+    hint = "Check that the key is whole, still valid, and of this project; a changed key file is read at the next poll."
 
 
 class Forbidden(ApiError):
     reason = "forbidden"
     words = "The key may not read deployments"
-    mend = "Give the key that permission, or use another one."
+    hint = "Give the key that permission, or use another one."
 
 
 class RateLimited(ApiError):
     reason = "rate_limited"
     words = "The API answers that there are too many requests"
-    mend = "Poll less often: a longer poll_interval, or fetch: list; see who else uses the key."
+    hint = "Poll less often: a longer poll_interval, or fetch: list; see who else uses the key."
 
 
 class ServerError(ApiError):
     reason = "server_error"
     words = "The API fails"
-    mend = "There is nothing to do here: polls go on. Look at the status page of Together AI."
+    hint = "There is nothing to do here: polls go on. Look at the status page of Together AI."
 
 
 class PollTimeout(ApiError):
     reason = "timeout"
     words = "The API does not answer in time"
-    mend = "Look at the way to the API; raise poll_timeout where it is slow as a rule."
+    hint = "Look at the way to the API; raise poll_timeout where it is slow as a rule."
 
 
 class Unreachable(ApiError):
     reason = "connection"
     words = "The API cannot be reached"
-    mend = "Check base_url, and DNS, proxy and firewall from this machine."
+    hint = "Check base_url, and DNS, proxy and firewall from this machine."
 
 
 class InvalidResponse(ApiError):
     reason = "invalid_response"
     words = "What answers is not the Together API"
-    mend = "Check base_url: a proxy or a sign-in page may answer in its place."
+    hint = "Check base_url: a proxy or a sign-in page may answer in its place."
 
 
 # In the order of the contract; the label values of `reason` wherever a poll's failure is counted or shown.

@@ -28,7 +28,7 @@ FINE, FAILED = 0, 1
 
 
 class Unusable(Exception):
-    """What the command line asks for cannot be done; the text names the mend."""
+    """What the command line asks for cannot be done; the text names the hint."""
 
     def __init__(self, message: str, exit_code: int = EXIT_CODE) -> None:
         super().__init__(message)
@@ -141,8 +141,8 @@ def _socket(option: str, address: str) -> socket.socket:
         raise Unusable(f"{option}: {error}") from None
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else str(error)  # without the words that Python adds
-        mend = f"see what listens there, or choose another with {option}"
-        raise Unusable(f"cannot listen on {address}: {why}; {mend}", FAILED) from None
+        hint = f"see what listens there, or choose another with {option}"
+        raise Unusable(f"cannot listen on {address}: {why}; {hint}", FAILED) from None
 
 
 def _load(options: argparse.Namespace) -> Loaded:

@@ -79,8 +79,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         wrong, known = self._wrong(message)
         near = difflib.get_close_matches(wrong, known, n=1) if wrong else []
-        mend = f"did you mean {near[0]}?" if near and near[0] != wrong else f"see {self.prog} --help"
-        self.exit(EXIT_CODE, f"{PROGRAM}: {message}; {mend}\n")
+        hint = f"did you mean {near[0]}?" if near and near[0] != wrong else f"see {self.prog} --help"
+        self.exit(EXIT_CODE, f"{PROGRAM}: {message}; {hint}\n")
 
     def _wrong(self, message: str) -> tuple[str, list[str]]:
         """The word that argparse complains of, and those that may have been meant."""

@@ -79,9 +79,9 @@ def _polled(out: Console, check: Check) -> None:
     told = {project.error.reason for project in check.projects if project.error}
     for project in check.projects:
         if project.error is not None:
-            _say(out, f"project {project.project}: {project.error.message} {project.error.mend}")
-    mends = {each.error.reason: each.error.mend for each in deployments if each.error and not each.near}
-    _say(out, *(f"{reason}: {mend}" for reason, mend in mends.items() if reason not in told))
+            _say(out, f"project {project.project}: {project.error.message} {project.error.hint}")
+    hints = {each.error.reason: each.error.hint for each in deployments if each.error and not each.near}
+    _say(out, *(f"{reason}: {hint}" for reason, hint in hints.items() if reason not in told))
     worked = sum(each.up for each in deployments)
     _say(out, f"{worked} of {len(deployments)} deployments can be read; {check.series} series in all")
     if not deployments and check.ok:

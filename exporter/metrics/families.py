@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from itertools import permutations
 from typing import Any
 
 from exporter.api.models import Deployment, Replica
 from exporter.metrics.family import Family, Group, Sample, current, each, info, labelled, state, value
-from exporter.records import OTHER, ProjectRecord, Record, Transition
+from exporter.records import OTHER, ProjectRecord, Record
 
 STATUSES = ("Updating", "Scaling", "Ready", "Failed", "ScaledToZero")
 REPLICA_STATUSES = ("Running", "Waiting", "Terminated")
 PRELOAD_STATUSES = ("InProgress", "Completed", "Failed")
-KNOWN_TRANSITIONS = {Transition(*pair): 0 for pair in permutations(STATUSES, 2)}
 NO_GPU = "none"
 MAX_STATUSES = 50  # of a deployment's replicas that get series of their own; the API knows three
 GIB = 2**30  # bytes
@@ -65,10 +63,10 @@ def secret_expiries(d: Deployment) -> Iterator[Sample]:
 
 
 def status_changes(record: Record) -> Iterator[Sample]:
-    """Every pair of known statuses from 0, for as long as the deployment's state is shown."""
+    """Every known status from 0, for as long as the deployment's state is shown."""
     if record.state is not None:
-        for pair, count in {**KNOWN_TRANSITIONS, **record.transitions}.items():
-            yield (pair.before, pair.after), float(count)
+        for status, count in {**dict.fromkeys(STATUSES, 0), **record.status_changes}.items():
+            yield (status,), float(count)
 
 
 def queue_jobs(record: Record) -> Iterator[Sample]:
@@ -132,9 +130,10 @@ DEPLOYMENT: Group[Deployment] = Group(
             value(lambda d: None if d.memory is None else d.memory * GIB),
         ),
         Family(
-            "together_deployment_storage",
-            "Storage each replica has, in the platform's own unit, as of the last poll (storage).",
-            value(lambda d: d.storage),
+            "together_deployment_storage_bytes",
+            "Storage each replica has, in bytes, as of the last poll (storage, in GiB by the SDK's documentation; the "
+            "API's response schema leaves the unit open).",
+            value(lambda d: None if d.storage is None else d.storage * GIB),
         ),
         Family(
             "together_deployment_created_timestamp_seconds",
@@ -244,10 +243,10 @@ HISTORY: Group[Record] = Group(
     (
         Family(
             "together_deployment_status_changes_total",
-            "Changes of status that this exporter saw from one poll to the next: a lower bound, what happened between "
-            "two polls or while it was down is not in it (status).",
+            "Changes into each status that this exporter saw from one poll to the next: a lower bound, since what "
+            "happened between two polls or while it was down is not counted (status).",
             each(status_changes),
-            labels=("from", "to"),
+            labels=("status",),
             type="counter",
         ),
         Family(
@@ -264,7 +263,7 @@ POLL: Group[Record] = Group(
     ("project", "deployment"),
     (
         Family(
-            "together_deployment_up",
+            "together_deployment_poll_success",
             "1 if the last poll of the deployment worked, 0 if it failed: then its other series are the last known "
             "ones, until stale_after. It says nothing of the deployment's health: see together_deployment_status.",
             value(lambda r: r.up),
@@ -288,7 +287,7 @@ PROJECT: Group[ProjectRecord] = Group(
     ("project",),
     (
         Family(
-            "together_project_up",
+            "together_project_poll_success",
             "1 if the API answered for at least one of the project's deployments at its last poll (that one does not "
             "exist is an answer), 0 if nothing of the project can be read.",
             value(lambda p: p.up),

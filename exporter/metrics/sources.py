@@ -36,7 +36,7 @@ SOURCES = (
 
 
 def _history(record: Record) -> tuple[object, ...]:
-    return record.state is None, record.transitions, record.queue
+    return record.state is None, record.status_changes, record.queue
 
 
 def _poll(record: Record) -> tuple[object, ...]:

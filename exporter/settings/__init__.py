@@ -1,1 +1,1 @@
-"""The configuration: command line, environment, file and defaults become settings, or problems that name their mend."""
+"""The configuration: command line, environment, file and defaults become settings, or problems that name their hint."""

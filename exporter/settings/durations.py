@@ -12,14 +12,14 @@ _DURATION = re.compile("".join(rf"(?:([0-9]{{1,15}}){unit})?" for unit in UNITS)
 
 
 def parse(text: object) -> float:
-    """Seconds, above 0. Raises ValueError with the mend."""
+    """Seconds, above 0. Raises ValueError with the hint."""
     if isinstance(text, int | float) and not isinstance(text, bool):
         raise ValueError(f'"{text}" has no unit; write {text}s')
     if not isinstance(text, str):
         raise ValueError("is not a duration; write one such as 30s, 5m or 1h30m")
     match = _DURATION.fullmatch(text)
     if match is None or not text:
-        raise ValueError(_mend(text))
+        raise ValueError(_hint(text))
     seconds = sum(float(count) * unit for count, unit in zip(match.groups(), UNITS.values(), strict=True) if count)
     if not seconds:
         raise ValueError(f'"{text}" is no time at all; write a duration above 0')
@@ -37,7 +37,7 @@ def show(seconds: float) -> str:
     return "".join(parts) or "0s"
 
 
-def _mend(text: str) -> str:
+def _hint(text: str) -> str:
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         return f'"{text}" has no unit; write {text}s'
     return f'"{text}" is not a duration; write one such as 500ms, 30s, 5m or 1h30m, largest unit first'

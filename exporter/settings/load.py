@@ -58,7 +58,7 @@ def load(options: Mapping[str, Any], file: str | None = None) -> Loaded:
     except SettingsError as error:
         raise ConfigError([*problems, Problem(_variable(error), "", "is not the JSON that a list needs")]) from None
     projects, misfits = resolve(settings, os.environ)
-    problems += [_problem(path, mend, options, given) for path, mend in misfits]
+    problems += [_problem(path, hint, options, given) for path, hint in misfits]
     web = WebConfig()
     try:
         web = web_config.read(settings.web.config_file) if settings.web.config_file else web

@@ -156,7 +156,11 @@ class Settings(BaseSettings):
 
     poll_interval: PollInterval = Field(30.0, description="How often each deployment or project is polled.")
     poll_timeout: Duration = Field(10.0, description="One deadline over a whole poll: connect, retries, body.")
-    stale_after: Duration = Field(300.0, description="How long the last known state is shown while polls fail.")
+    stale_after: Duration | None = Field(
+        None,
+        description="How long the last known state is shown while polls fail; by default 5m, or 3 times the "
+        "project's longest poll interval where that is longer.",
+    )
     projects: tuple[ProjectSettings, ...] = Field(
         (ProjectSettings(),), min_length=1, description="The projects to poll; by default the one of TOGETHER_API_KEY."
     )

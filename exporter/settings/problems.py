@@ -1,4 +1,4 @@
-"""What is wrong with a configuration: where, what, and the mend. Never the value of a secret."""
+"""What is wrong with a configuration: where, what, and the hint. Never the value of a secret."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 EXIT_CODE = 2
 # pydantic's words for people who do not read Python; what is not here keeps pydantic's message.
-MENDS = {
+HINTS = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
     "dict_type": "must be a mapping of keys and values",
@@ -61,7 +61,7 @@ def show_key(path: Sequence[str | int]) -> str:
 
 
 def message(error: ErrorDetails, known: Mapping[tuple[str, ...], Sequence[str]]) -> str:
-    """The mend for one of pydantic's errors; `known`: the keys of each section, for near misses."""
+    """The hint for one of pydantic's errors; `known`: the keys of each section, for near misses."""
     kind = error["type"]
     if kind == "value_error":
         return str(error["ctx"]["error"])
@@ -69,7 +69,7 @@ def message(error: ErrorDetails, known: Mapping[tuple[str, ...], Sequence[str]])
         return _unknown_key(error["loc"], known)
     if kind == "literal_error":
         return f"must be {error['ctx']['expected']}"
-    return MENDS.get(kind, error["msg"].replace("Input should be", "must be"))
+    return HINTS.get(kind, error["msg"].replace("Input should be", "must be"))
 
 
 def _unknown_key(path: tuple[Any, ...], known: Mapping[tuple[str, ...], Sequence[str]]) -> str:

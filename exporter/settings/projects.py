@@ -15,6 +15,8 @@ from exporter.settings.model import DEFAULT_BASE_URL, ProjectSettings, Settings
 
 API_KEY_VARIABLE, BASE_URL_VARIABLE = "TOGETHER_API_KEY", "TOGETHER_BASE_URL"  # of Together's own SDK
 API_VERSION = "v1"
+STALE_AFTER = 300.0  # s; the default
+STALE_POLLS = 3  # at least so many poll intervals, by default
 
 KeyPath = tuple[str | int, ...]
 
@@ -50,11 +52,11 @@ class Project:
 
 
 def resolve(settings: Settings, environ: Mapping[str, str]) -> tuple[list[Project], list[tuple[KeyPath, str]]]:
-    """The projects, and (key path, mend) for each thing that does not fit together."""
+    """The projects, and (key path, hint) for each thing that does not fit together."""
     projects, problems = [], list(_doubled(settings))
     for index, given in enumerate(settings.projects):
         project = _project(given, settings, environ)
-        problems += [(("projects", index, *path), mend) for path, mend in _misfits(given, project, environ)]
+        problems += [(("projects", index, *path), hint) for path, hint in _misfits(given, project, environ)]
         projects.append(project)
     if settings.shard.index >= settings.shard.total:
         problems.append((("shard", "index"), f"must be below shard.total, which is {settings.shard.total}"))
@@ -64,19 +66,21 @@ def resolve(settings: Settings, environ: Mapping[str, str]) -> tuple[list[Projec
 def _project(given: ProjectSettings, settings: Settings, environ: Mapping[str, str]) -> Project:
     interval = given.poll_interval or settings.poll_interval
     named = given.deployments
+    intervals = None if named is None else {d.name: d.poll_interval or interval for d in named}
+    longest = max((intervals or {}).values(), default=interval)
     return Project(
         name=given.name,
         base_url=base_url(given.base_url or environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL),
         key=_key(given, environ) or KeySource(),
         fetch=given.fetch or ("list" if named is None else "each"),
-        deployments=None if named is None else {d.name: d.poll_interval or interval for d in named},
+        deployments=intervals,
         include=given.include,
         exclude=given.exclude,
         max_requests_per_second=given.max_requests_per_second,
         queue=given.queue,
         poll_interval=interval,
         poll_timeout=given.poll_timeout or settings.poll_timeout,
-        stale_after=given.stale_after or settings.stale_after,
+        stale_after=given.stale_after or settings.stale_after or max(STALE_AFTER, STALE_POLLS * longest),
     )
 
 

@@ -87,7 +87,7 @@ class Scenario(_Part):
 
 
 def load(name: str) -> Scenario:
-    """A shipped scenario by name, or a file. Raises ValueError with the mend."""
+    """A shipped scenario by name, or a file. Raises ValueError with the hint."""
     if name in SHIPPED:
         text = resources.files("exporter.simulator").joinpath("scenarios", f"{name}.yml").read_text(encoding="utf-8")
     else:

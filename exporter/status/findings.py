@@ -38,7 +38,7 @@ def level(found: tuple[Finding, ...]) -> Level:
 def _poll(record: Record) -> Iterator[Finding]:
     if record.error is not None:
         severity: Level = "critical" if isinstance(record.error, NotFound) else "warning"
-        yield Finding(severity, record.error.in_words, record.error.mend)
+        yield Finding(severity, record.error.in_words, record.error.hint)
         if record.state is None and not isinstance(record.error, NotFound):
             yield Finding("critical", "Nothing is known of it: what was known is too old.", "")
 
@@ -101,8 +101,8 @@ def _waits(d: Deployment) -> Iterator[Finding]:
         if r.replica_status == "Waiting" and r.replica_status_reason not in {None, CRASHES, *STARTING}
     )
     for reason, count in sorted(reasons.most_common(5), key=lambda item: str(item[0])):
-        mend = "Check the image, its registry and its secrets, and the volume."
-        yield Finding("warning", f"{_count(count, 'wait')}: {reason}.", mend)
+        hint = "Check the image, its registry and its secrets, and the volume."
+        yield Finding("warning", f"{_count(count, 'wait')}: {reason}.", hint)
 
 
 def _preloads(d: Deployment) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ class Finding:
 
     level: Annotated[Level, Field(description="As of the deployment: `critical`, `warning` or `busy`.")]
     message: Annotated[str, Field(description="What is so, in words.")]
-    mend: Annotated[str, Field(description="What to do about it; empty where there is nothing to do but wait.")] = ""
+    hint: Annotated[str, Field(description="What to do about it; empty where there is nothing to do but wait.")] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Error:
 
     reason: Annotated[str, Field(description="As in `together_deployment_poll_error`.")]
     message: Annotated[str, Field(description="The cause in words; it holds no secret, and no body that the API sent.")]
-    mend: Annotated[str, Field(description="What to do about it.")]
+    hint: Annotated[str, Field(description="What to do about it.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,9 @@ class Project:
     """One project, as it is configured and as it answers."""
 
     project: Annotated[str, Field(description="The label `project`.")]
-    up: Annotated[bool | None, Field(description="As `together_project_up`; null before the first poll has ended.")]
+    up: Annotated[
+        bool | None, Field(description="As `together_project_poll_success`; null before the first poll has ended.")
+    ]
     deployments: Annotated[int, Field(description="Deployments whose state is known and not stale.")]
     base_url: Annotated[str, Field(description="Where its API is.")]
     fetch: Annotated[Literal["each", "list"], Field(description="As configured.")]

@@ -127,7 +127,7 @@ def deployment(record: Record, base_url: str, now: Instant) -> Deployment:
 
 
 def error(failure: ApiError) -> Error:
-    return Error(failure.reason, failure.in_words, failure.mend)
+    return Error(failure.reason, failure.in_words, failure.hint)
 
 
 def iso(unix: float) -> str:

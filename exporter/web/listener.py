@@ -55,7 +55,7 @@ class Acceptor:
         now = self._loop.time()
         if now - self._starved > QUIET:
             self._starved = now
-            log.error("cannot accept connections", error=error.strerror, mend="raise the limit of open files")
+            log.error("cannot accept connections", error=error.strerror, hint="raise the limit of open files")
         await asyncio.sleep(0.0 if self._gate.make_room() else BREATH)
 
     def _welcome(self, accepted: socket.socket, peer: tuple[object, ...]) -> None:

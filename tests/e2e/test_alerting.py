@@ -94,7 +94,7 @@ def stack(start: Start, tmp_path: Path) -> Iterator[Stack]:
 
 
 def test_what_is_wrong_is_told_and_resolves_and_what_is_well_is_not(stack: Stack) -> None:
-    until(lambda: len(stack.prometheus.query("together_deployment_up == 1")) == 9, "all is seen")
+    until(lambda: len(stack.prometheus.query("together_deployment_poll_success == 1")) == 9, "all is seen")
     crashing = ("crashloop", "TogetherReplicaCrashLooping")
     failing, stale = ("outage", "TogetherPollsFailing"), ("outage", "TogetherDataStale")
     stuck, mixed = ("rollout", "TogetherDeploymentRolloutStuck"), ("rollout", "TogetherDeploymentRevisionsMixed")
@@ -116,7 +116,7 @@ def test_what_is_wrong_is_told_and_resolves_and_what_is_well_is_not(stack: Stack
 
 
 def test_an_exporter_that_is_gone_is_told_about_and_does_not_read_as_health(stack: Stack) -> None:
-    until(lambda: len(stack.prometheus.query("together_deployment_up == 1")) == 9, "all is seen")
+    until(lambda: len(stack.prometheus.query("together_deployment_poll_success == 1")) == 9, "all is seen")
     failed, down = ("crashloop", "TogetherDeploymentFailed"), ("", "TogetherExporterDown")
     stack.at(crashloop=40)
     stack.tells(failed)

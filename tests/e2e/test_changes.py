@@ -83,7 +83,7 @@ def test_a_deployment_made_again_under_its_name_starts_afresh(api: FaultyApi, st
     page = daemon.metrics()
     assert "dep_1" not in page
     assert "x-0" not in page
-    assert '{deployment="x",from="Failed",project="p",to="Ready"} 0.0' in page
+    assert '{deployment="x",project="p",status="Ready"} 0.0' in page
 
 
 def test_a_list_that_shrinks_to_nothing_leaves_nothing(api: FaultyApi, start: Start) -> None:
@@ -93,7 +93,7 @@ def test_a_list_that_shrinks_to_nothing_leaves_nothing(api: FaultyApi, start: St
     api.answers["p"] = listed()
     until(lambda: daemon.shows('together_project_deployments{project="p"} 0.0'), "none is left")
     assert 'deployment="' not in daemon.metrics()
-    assert daemon.shows('together_project_up{project="p"} 1.0')
+    assert daemon.shows('together_project_poll_success{project="p"} 1.0')
 
 
 def test_100_000_replicas_are_counted_and_200_of_them_shown(api: FaultyApi, start: Start) -> None:
@@ -114,7 +114,7 @@ def test_every_odd_value_at_once_costs_no_deployment(api: FaultyApi, start: Star
     api.answers["p"] = listed(*(case.body for case in cases))
     daemon = start(project(api).replace("200ms", "2s"), TOGETHER_API_KEY=API_KEY)
     until(lambda: daemon.shows(f'together_project_deployments{{project="p"}} {len(cases)}.0'), "all are shown")
-    up = series(daemon, "together_deployment_up")
+    up = series(daemon, "together_deployment_poll_success")
     assert len(up) == len(cases)
     assert all(line.endswith(" 1.0") for line in up)
     assert "values that cannot be read are left out" in daemon.log
@@ -152,7 +152,7 @@ def test_a_key_file_is_followed_and_its_absence_named(api: FaultyApi, start: Sta
         until(lambda f=failures: series(daemon, "together_exporter_poll_failures_total") != f, "it goes on")  # type: ignore[misc]
         assert len(api.requests["p"]) == asked, "without a key nothing is asked"
         key.write_text("third")
-        until(lambda: daemon.shows(f"together_deployment_up{{{IDENTITY}}} 1.0"), "it is up again")
+        until(lambda: daemon.shows(f"together_deployment_poll_success{{{IDENTITY}}} 1.0"), "it is up again")
 
 
 def test_a_key_file_that_everyone_can_read_is_warned_about(api: FaultyApi, start: Start, tmp_path: Path) -> None:
@@ -161,12 +161,12 @@ def test_a_key_file_that_everyone_can_read_is_warned_about(api: FaultyApi, start
     key.chmod(0o644)
     daemon = start(project(api, f", api_key_file: {key}"))
     assert daemon.url()
-    assert f'msg="key file can be read by everyone" project=p file={key} mend="chmod o-r {key}"' in daemon.log
+    assert f'msg="key file can be read by everyone" project=p file={key} hint="chmod o-r {key}"' in daemon.log
 
 
 def test_an_error_in_a_200_does_not_pass_for_a_deployment(api: FaultyApi, start: Start) -> None:
     daemon = start(project(api, ", deployments: [x]"), TOGETHER_API_KEY=API_KEY)
     until(lambda: daemon.shows(f"{READY} 3.0"), "it is polled")
     api.answers["p"] = http(b'{"error": {"message": "try later"}}')
-    until(lambda: daemon.shows(f"together_deployment_up{{{IDENTITY}}} 0.0"), "it is down")
+    until(lambda: daemon.shows(f"together_deployment_poll_success{{{IDENTITY}}} 0.0"), "it is down")
     assert daemon.shows(f"{READY} 3.0")

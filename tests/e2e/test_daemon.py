@@ -38,19 +38,22 @@ def test_configured_deployments_are_polled_each_by_itself(steady: SimulatorServe
     daemon = start(listing(steady, ", deployments: [chat-prod, nope]"), TOGETHER_API_KEY=API_KEY)
     missing = 'together_deployment_poll_error{deployment="nope",project="p",reason="not_found"} 1.0'
     until(lambda: daemon.shows(missing), "nope is not found")
-    assert daemon.shows('together_deployment_up{deployment="nope",project="p"} 0.0')
-    until(lambda: daemon.shows('together_deployment_up{deployment="chat-prod",project="p"} 1.0'), "chat-prod is up")
+    assert daemon.shows('together_deployment_poll_success{deployment="nope",project="p"} 0.0')
+    until(
+        lambda: daemon.shows('together_deployment_poll_success{deployment="chat-prod",project="p"} 1.0'),
+        "chat-prod is up",
+    )
     assert "batch-embed" not in daemon.metrics()
 
 
 def test_an_outage_keeps_the_last_state_and_ends(steady: SimulatorServer, start: Start) -> None:
     daemon = start(listing(steady), TOGETHER_API_KEY=API_KEY)
-    up = 'together_deployment_up{deployment="chat-prod",project="p"}'
+    up = 'together_deployment_poll_success{deployment="chat-prod",project="p"}'
     until(lambda: daemon.shows(f"{up} 1.0"), "it is up")
     steady.simulator.faults.append(Fault(at=0, lasts=1e9, status=400))
     until(lambda: daemon.shows(f"{up} 0.0"), "it is down")
     assert daemon.shows('together_deployment_replicas_ready{deployment="chat-prod",project="p"} 3.0')
-    assert daemon.shows('together_project_up{project="p"} 0.0')
+    assert daemon.shows('together_project_poll_success{project="p"} 0.0')
     steady.simulator.faults.clear()
     until(lambda: daemon.shows(f"{up} 1.0"), "it is up again")
     assert daemon.log.count("poll failed") == 1
@@ -61,14 +64,14 @@ def test_an_api_that_is_down_at_the_start_is_polled_until_it_is_up(start: Start)
     daemon = start(
         f"{FAST}projects: [{{base_url: 'http://127.0.0.1:9', poll_timeout: 200ms}}]", TOGETHER_API_KEY=API_KEY
     )
-    until(lambda: daemon.shows('together_project_up{project="default"} 0.0'), "it says that it is down")
+    until(lambda: daemon.shows('together_project_poll_success{project="default"} 0.0'), "it says that it is down")
     assert httpx.get(f"{daemon.url()}/-/ready").status_code == 200
 
 
 def test_a_wrong_key_is_named_and_nowhere_shown(start: Start) -> None:
     with SimulatorServer(load("steady"), api_key="right") as server:
         daemon = start(listing(server), "--log.level=debug", TOGETHER_API_KEY=API_KEY)
-        failures = 'together_exporter_poll_failures_total{project="p",reason="unauthorized"}'
+        failures = 'together_exporter_poll_failures_total{fetch="each",project="p",reason="unauthorized"}'
         until(lambda: f"{failures} 0.0" not in daemon.metrics() and failures in daemon.metrics(), "it is refused")
         assert "reason=unauthorized" in daemon.log
         command = Path(f"/proc/{daemon.popen.pid}/cmdline").read_text()
@@ -78,7 +81,7 @@ def test_a_wrong_key_is_named_and_nowhere_shown(start: Start) -> None:
 
 def test_both_formats_plain_and_packed(steady: SimulatorServer, start: Start) -> None:
     url = start(listing(steady), TOGETHER_API_KEY=API_KEY).url()
-    until(lambda: "together_deployment_up" in httpx.get(f"{url}/metrics").text, "it is polled")
+    until(lambda: "together_deployment_poll_success" in httpx.get(f"{url}/metrics").text, "it is polled")
     asked = {"Accept": "application/openmetrics-text; version=1.0.0", "Accept-Encoding": "gzip"}
     with httpx.stream("GET", f"{url}/metrics", headers=asked) as response:
         page = gzip.decompress(b"".join(response.iter_raw())).decode()
@@ -90,9 +93,9 @@ def test_both_formats_plain_and_packed(steady: SimulatorServer, start: Start) ->
     assert plain.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     head = httpx.head(f"{url}/metrics")
     assert (head.status_code, head.content) == (200, b"")
-    one = httpx.get(f"{url}/metrics?name[]=together_deployment_up&name[]=process_open_fds").text
+    one = httpx.get(f"{url}/metrics?name[]=together_deployment_poll_success&name[]=process_open_fds").text
     assert {line.split("{")[0].split(" ")[0] for line in one.splitlines() if line[0] != "#"} == {
-        "together_deployment_up",
+        "together_deployment_poll_success",
         "process_open_fds",
     }
 
@@ -129,12 +132,12 @@ def test_a_project_that_leaves_the_configuration_leaves_no_series(
     entry = "{{name: {}, base_url: '{}', max_requests_per_second: 100}}"
     both = ", ".join(entry.format(name, steady.url) for name in ("stays", "goes"))
     daemon = start(f"{FAST}projects: [{both}]", TOGETHER_API_KEY=API_KEY)
-    until(lambda: daemon.shows('together_project_up{project="goes"} 1.0'), "both are polled")
+    until(lambda: daemon.shows('together_project_poll_success{project="goes"} 1.0'), "both are polled")
     (tmp_path / "together-exporter.yml").write_text(f"{FAST}projects: [{entry.format('stays', steady.url)}]")
     daemon.popen.send_signal(signal.SIGHUP)
     until(lambda: daemon.logs("msg=reloaded"), "it is reloaded")
     assert 'project="goes"' not in daemon.metrics()
-    assert daemon.shows('together_project_up{project="stays"} 1.0')
+    assert daemon.shows('together_project_poll_success{project="stays"} 1.0')
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

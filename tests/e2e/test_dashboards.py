@@ -105,5 +105,5 @@ def test_every_query_is_answered(start: Start, tmp_path: Path) -> None:
         config = "poll_interval: 250ms\ngpu_hourly_cost: {h100-80gb: 3.5}\nprojects:\n- " + "\n- ".join(projects) + "\n"
         daemon = start(config, TOGETHER_API_KEY="k")
         prometheus = entered.enter_context(Prometheus(daemon.url().removeprefix("http://"), tmp_path))
-        until(lambda: bool(prometheus.query("together_deployment_up")), "it is scraped")
+        until(lambda: bool(prometheus.query("together_deployment_poll_success")), "it is scraped")
         answer_all(prometheus, dict(queries()), simulators)

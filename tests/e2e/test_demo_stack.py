@@ -38,7 +38,7 @@ def test_everything_comes_up_knows_each_other_and_goes() -> None:
             answer = httpx.get(f"{prometheus}/api/v1/query", params={"query": query})
             return list(answer.json()["data"]["result"])
 
-        until(lambda: len(result("together_deployment_up == 1")) > 3, "the fleet is scraped")
+        until(lambda: len(result("together_deployment_poll_success == 1")) > 3, "the fleet is scraped")
         until(lambda: bool(result("project_gpu_type:together_gpus_ready:sum")), "the rules are loaded")
         known = httpx.get(f"{prometheus}/api/v1/alertmanagers").json()["data"]["activeAlertmanagers"]
         assert [each["url"].startswith(urls["alertmanager"]) for each in known] == [True]

@@ -81,7 +81,7 @@ def test_every_query_has_an_answer(start: Start, tmp_path: Path) -> None:
         rules = groups(Thresholds())
         target = daemon.url().removeprefix("http://")
         prometheus = entered.enter_context(Prometheus(target, tmp_path, rules=rules))
-        until(lambda: bool(prometheus.query("together_deployment_up")), "it is scraped")
+        until(lambda: bool(prometheus.query("together_deployment_poll_success")), "it is scraped")
         said = {line.text: line.name for line in queries()}
         assert said.keys() >= NEVER_HERE.keys(), "an exception that nobody needs any more"
         for query in NEVER_HERE:

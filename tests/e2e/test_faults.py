@@ -150,7 +150,11 @@ def live_through(daemon: Process, api: FaultyApi, other: FaultyApi) -> Outage:
     return result
 
 
-UP, ERROR, READY = "together_deployment_up", "together_deployment_poll_error", "together_deployment_replicas_ready"
+UP, ERROR, READY = (
+    "together_deployment_poll_success",
+    "together_deployment_poll_error",
+    "together_deployment_replicas_ready",
+)
 
 
 def is_down(page: Samples, fault: Fault) -> bool:

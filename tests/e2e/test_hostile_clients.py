@@ -22,7 +22,7 @@ from tests.e2e.faulty_api import FaultyApi
 from tests.e2e.test_daemon import listing
 
 REQUEST = b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n"
-UP = 'together_deployment_up{deployment="chat-prod",project="p"} 1.0'
+UP = 'together_deployment_poll_success{deployment="chat-prod",project="p"} 1.0'
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_a_reload_in_the_middle_of_a_poll_keeps_state_and_schedule(start: Start,
         daemon.popen.send_signal(signal.SIGHUP)
         until(lambda: daemon.shows(ready.format("q")), "the new project is polled")
         assert daemon.shows(ready.format("p"))
-        assert daemon.shows('together_deployment_up{deployment="x",project="p"} 1.0')
+        assert daemon.shows('together_deployment_poll_success{deployment="x",project="p"} 1.0')
         assert len(api.requests["p"]) == asked, "the poll on its way was neither ended nor doubled"
 
 
@@ -152,7 +152,9 @@ def test_killed_in_the_middle_of_a_poll_it_starts_again_on_the_same_port(start: 
         options = [f"--config.file={tmp_path / 'together-exporter.yml'}", f"--web.listen-address=127.0.0.1:{port}"]
         second = Process(["serve", *options], {"TOGETHER_API_KEY": API_KEY})
         try:
-            until(lambda: second.shows('together_deployment_up{deployment="x",project="p"} 1.0'), "it is polled")
+            until(
+                lambda: second.shows('together_deployment_poll_success{deployment="x",project="p"} 1.0'), "it is polled"
+            )
         finally:
             assert second.stop() == 0
 

@@ -28,14 +28,16 @@ def lived_through(start: Start, *options: str) -> Process:
     """A daemon that has seen a change of status, an outage, and a deployment go."""
     with SimulatorServer(STORY) as server:
         daemon = start(listing(server), *options, TOGETHER_API_KEY=API_KEY)
-        until(lambda: daemon.shows('together_deployment_up{deployment="chat",project="p"} 1.0'), "it is polled")
+        until(
+            lambda: daemon.shows('together_deployment_poll_success{deployment="chat",project="p"} 1.0'), "it is polled"
+        )
         server.now = 15
         failed = 'together_deployment_status{deployment="chat",project="p",status="Failed"} 1.0'
         until(lambda: daemon.shows(failed), "it has failed")
         server.simulator.faults.append(Fault(at=0, lasts=1e9, status=401))
-        until(lambda: daemon.shows('together_project_up{project="p"} 0.0'), "the key is refused")
+        until(lambda: daemon.shows('together_project_poll_success{project="p"} 0.0'), "the key is refused")
         server.simulator.faults.clear()
-        until(lambda: daemon.shows('together_project_up{project="p"} 1.0'), "it is accepted again")
+        until(lambda: daemon.shows('together_project_poll_success{project="p"} 1.0'), "it is accepted again")
         server.now = 35
         until(lambda: daemon.shows('together_project_deployments{project="p"} 0.0'), "it is gone")
         assert daemon.stop() == 0

@@ -49,7 +49,7 @@ def test_prometheus_knows_what_the_api_knows(crashing: SimulatorServer, start: S
         crashing.now = 170
         until(lambda: prometheus.query(failed) == [], "Prometheus sees the recovery")
         assert prometheus.query("up")[0]["value"][1] == "1"
-        changes = 'together_deployment_status_changes_total{deployment="batch-embed",to="Failed"} > 0'
+        changes = 'together_deployment_status_changes_total{deployment="batch-embed",status="Failed"} > 0'
         until(lambda: bool(prometheus.query(changes)), "the change was counted")
 
 
@@ -68,7 +68,7 @@ def test_prometheus_reads_hostile_data_over_mutual_tls_with_a_password(start: St
         config = f"poll_interval: 1s\nprojects: [{{name: p, base_url: '{api.url('p')}'}}]"
         daemon = start(config, f"--web.config.file={tmp_path / 'web.yml'}", TOGETHER_API_KEY=API_KEY)
         with Prometheus(daemon.url().removeprefix("http://"), tmp_path, scrape) as prometheus:
-            known = "count(together_deployment_up == 1)"
+            known = "count(together_deployment_poll_success == 1)"
             until(lambda: bool(prometheus.query(known)), "Prometheus has the deployments")
             assert prometheus.query(known)[0]["value"][1] == str(len(cases))
             assert prometheus.query("up")[0]["value"][1] == "1"
@@ -91,7 +91,7 @@ def test_the_example_configurations_are_some(example: Path, tmp_path: Path) -> N
 def test_promtool_finds_nothing_wrong_with_the_whole_page(crashing: SimulatorServer, start: Start) -> None:
     config = f"poll_interval: 200ms\nprojects: [{{base_url: '{crashing.url}'}}]"
     daemon = start(config, TOGETHER_API_KEY="k")
-    until(lambda: "together_deployment_up" in daemon.metrics(), "it is polled")
+    until(lambda: "together_deployment_poll_success" in daemon.metrics(), "it is polled")
     page = daemon.metrics().encode()
     done = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, b"")

@@ -14,13 +14,13 @@ from exporter.api.models import MAX_ENTRIES, MAX_LABEL, read_deployment
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.families import MAX_STATUSES
 from exporter.records import Instant, Limits, Target
-from exporter.store import MAX_TRANSITIONS, Store
+from exporter.store import Store
 from tests.hostile import WELL
 
 MAX_REPLICAS, MAX_DEPLOYMENTS = 5, 4
 LIMITS = Limits(max_replicas_per_deployment=MAX_REPLICAS, max_deployments_per_project=MAX_DEPLOYMENTS)
 # Of one deployment: its scalar fields, states and counters, its replicas', and what comes in lists.
-MOST_SERIES = 100 + 20 * MAX_REPLICAS + 2 * MAX_ENTRIES + MAX_STATUSES + MAX_TRANSITIONS
+MOST_SERIES = 100 + 20 * MAX_REPLICAS + 2 * MAX_ENTRIES + 2 * MAX_STATUSES
 NOW = Instant(1.0, 1775001600.0)
 GOOD = json.dumps({"id": "good", "name": "x", **WELL}).encode()
 Series = tuple[str, frozenset[tuple[str, str]]]
@@ -76,7 +76,9 @@ def _check(page: str) -> None:
     assert len(found) == len(set(found)), [series for series, count in Counter(found).items() if count > 1]
     assert all(len(value) <= MAX_LABEL for _, labels in found for _, value in labels)
     assert len(found) <= (2 + MAX_DEPLOYMENTS) * MOST_SERIES
-    shown = {labels for name, labels in found if name == "together_deployment_up" and ("project", "list") in labels}
+    shown = {
+        labels for name, labels in found if name == "together_deployment_poll_success" and ("project", "list") in labels
+    }
     assert len(shown) <= MAX_DEPLOYMENTS
 
 

@@ -12,7 +12,12 @@ from exporter.settings.load import load
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `([a-z_.]+)` \| ([^|]+) \| (?:`(.*?)`)? \| `(TOGETHER_\w+)` \|", PAGE, re.MULTILINE)
-LISTS = {"list": '[{"name": "a", "api_key_env": "KEY"}]', "map": '{"h100-80gb": 2.5}', "text": "web.yml"}
+LISTS = {
+    "list": '[{"name": "a", "api_key_env": "KEY"}]',
+    "map": '{"h100-80gb": 2.5}',
+    "text": "web.yml",
+    "duration": "7m",
+}
 
 
 @pytest.mark.parametrize(("kind", "default", "variable"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])

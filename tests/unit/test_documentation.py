@@ -56,7 +56,7 @@ def test_every_recipe_has_a_query_and_a_picture() -> None:
 def test_pictures_are_of_what_is_there_now(picture: Picture) -> None:
     """Else: make pictures."""
     assert (IMAGES / picture.name).read_bytes().startswith(b"\x89PNG")
-    assert json.loads(MADE.read_text())[picture.name] == picture.made_of, "mend: make pictures"
+    assert json.loads(MADE.read_text())[picture.name] == picture.made_of, "run make pictures"
 
 
 def test_no_picture_is_left_over() -> None:

@@ -104,7 +104,7 @@ def test_a_change_of_status_is_counted() -> None:
     store = each("a")
     for second, status in enumerate(["Ready", "Ready", "Failed", None, "Ready"]):
         store.apply("p", "a", Deployment(name="a", status=status), at(second))
-    assert shown(store, 5)["a"].transitions == {("Ready", "Failed"): 1}
+    assert shown(store, 5)["a"].status_changes == {"Failed": 1}
 
 
 def test_the_same_answer_keeps_the_very_state() -> None:

@@ -42,11 +42,11 @@ def preload(value: str) -> str:
     return f'together_replica_volume_preload_status{{{R},status="{value}"}}'
 
 
-UP, NOT_FOUND = f"together_deployment_up{{{D}}}", f'together_deployment_poll_error{{{D},reason="not_found"}}'
+UP, NOT_FOUND = f"together_deployment_poll_success{{{D}}}", f'together_deployment_poll_error{{{D},reason="not_found"}}'
 LAST = f"together_deployment_last_success_timestamp_seconds{{{D}}}"
 STARTED = f"together_replica_volume_preload_started_timestamp_seconds{{{R}}}"
 GPUS = f'together_deployment_gpus_per_replica{{{D},gpu_type="h100-80gb"}}'
-CHANGES = f'together_deployment_status_changes_total{{{D},from="Ready",to="Failed"}}'
+CHANGES = f'together_deployment_status_changes_total{{{D},status="Failed"}}'
 SHARD = 'together_exporter_shard_info{index="%d",total="2"}'
 
 CASES = (
@@ -193,23 +193,23 @@ CASES = (
         "TogetherPollsFailing",
         10,
         {UP: (0, 1)},
-        {UP: (0, 0), NOT_FOUND: (1, 1), 'together_project_up{project="p"}': (1, 1)},
+        {UP: (0, 0), NOT_FOUND: (1, 1), 'together_project_poll_success{project="p"}': (1, 1)},
         "The exporter does not get the state of deployments of p; it shows the last known one.",
         {"project": "p"},
     ),
     Case(
         "TogetherPollsFailing",
         10,
-        {'together_project_up{project="p"}': (0, 1)},  # and nothing of it is known yet
-        {'together_project_up{project="p"}': (1, 1)},
+        {'together_project_poll_success{project="p"}': (0, 1)},  # and nothing of it is known yet
+        {'together_project_poll_success{project="p"}': (1, 1)},
         "The exporter does not get the state of deployments of p; it shows the last known one.",
         {"project": "p"},
     ),
     Case(
         "TogetherKeyRefused",
         3,
-        {'together_exporter_poll_failures_total{project="p",reason="unauthorized"}': "0+2x13 26+0x60"},
-        {'together_exporter_poll_failures_total{project="p",reason="timeout"}': "0+2x60"},
+        {'together_exporter_poll_failures_total{project="p",fetch="each",reason="unauthorized"}': "0+2x13 26+0x60"},
+        {'together_exporter_poll_failures_total{project="p",fetch="each",reason="timeout"}': "0+2x60"},
         "The API refuses the key of p, or there is none.",
         {"project": "p"},
         lag=12,

@@ -240,7 +240,7 @@ LASTING: dict[str, dict[str, str]] = {
         f"together_deployment_replicas_desired{{{D}}}": "2",
     },
 }
-UP, BUILD = f"together_deployment_up{{{D}}}", 'together_exporter_build_info{version="1"}'
+UP, BUILD = f"together_deployment_poll_success{{{D}}}", 'together_exporter_build_info{version="1"}'
 NOT_FOUND = f'together_deployment_poll_error{{{D},reason="not_found"}}'
 
 

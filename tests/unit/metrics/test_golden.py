@@ -115,9 +115,9 @@ def test_no_secret_is_in_the_page() -> None:
 
 def test_a_selection_holds_what_was_asked_for() -> None:
     drawn = in_one_go(Exposition(PRICES).draw(view_of("rollout")))
-    page = drawn.selection("text", frozenset({"together_deployment_up", "nope"}))
+    page = drawn.selection("text", frozenset({"together_deployment_poll_success", "nope"}))
     assert [line for line in page.decode().splitlines() if not line.startswith("#")] == [
-        'together_deployment_up{deployment="chat \\"prod\\"\\\\\\n",project="research"} 1.0'
+        'together_deployment_poll_success{deployment="chat \\"prod\\"\\\\\\n",project="research"} 1.0'
     ]
 
 

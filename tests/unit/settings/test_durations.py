@@ -15,7 +15,7 @@ def test_a_duration_is_read_and_shown_alike(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "mend"),
+    ("value", "hint"),
     [
         ("30", '"30" has no unit; write 30s'),
         (30, '"30" has no unit; write 30s'),
@@ -28,7 +28,7 @@ def test_a_duration_is_read_and_shown_alike(text: str, seconds: float) -> None:
         (True, "is not a duration"),
     ],
 )
-def test_what_is_no_duration_is_told_how_to_be_one(value: object, mend: str) -> None:
+def test_what_is_no_duration_is_told_how_to_be_one(value: object, hint: str) -> None:
     with pytest.raises(ValueError, match=r"duration|unit") as caught:
         parse(value)
-    assert mend in str(caught.value)
+    assert hint in str(caught.value)

@@ -1,4 +1,4 @@
-"""Every documented key of the exporter-toolkit's format, and each mistake with its mend."""
+"""Every documented key of the exporter-toolkit's format, and each mistake with its hint."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def test_a_failed_poll_says_why_and_what_to_do_and_the_state_still_counts() -> N
     failed, poll = findings(record)
     assert failed.level == "critical"
     assert poll.message == "The API does not answer in time: no complete answer within 10s."
-    assert poll.mend == PollTimeout.mend
+    assert poll.hint == PollTimeout.hint
 
 
 def test_nothing_known_any_more_is_worse_than_a_failed_poll() -> None:
@@ -107,7 +107,7 @@ def test_nothing_known_any_more_is_worse_than_a_failed_poll() -> None:
 
 
 def test_every_error_has_words_and_a_mend() -> None:
-    assert all(error.words and error.mend.endswith(".") for error in ERRORS)
+    assert all(error.words and error.hint.endswith(".") for error in ERRORS)
     assert len({error.words for error in ERRORS}) == len(ERRORS)
 
 

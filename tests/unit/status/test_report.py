@@ -46,7 +46,7 @@ def test_a_configured_one_that_does_not_exist_is_there_with_what_to_do() -> None
     missing, there = made(fleet(well("a"), missing="nope")).deployments
     assert (missing.deployment, missing.level, missing.up, missing.status) == ("nope", "critical", False, None)
     assert missing.error is not None
-    assert (missing.error.reason, missing.error.mend) == ("not_found", NotFound.mend)
+    assert (missing.error.reason, missing.error.hint) == ("not_found", NotFound.hint)
     assert there.level == "ok"
 
 
@@ -66,7 +66,7 @@ def test_a_project_says_why_it_cannot_be_read() -> None:
     (shown,) = made(store, project(error=error)).projects
     assert shown.up is False
     assert shown.error is not None
-    assert (shown.error.reason, shown.error.mend) == ("unauthorized", Unauthorized.mend)
+    assert (shown.error.reason, shown.error.hint) == ("unauthorized", Unauthorized.hint)
     assert (shown.last_poll, shown.next_poll) == ("2026-03-31T23:33:15.000Z", "2026-03-31T23:33:45.000Z")
 
 

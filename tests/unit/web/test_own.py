@@ -22,7 +22,7 @@ from exporter.web.rendering import Rendering
 
 WRITES: list[Callable[[Instrumentation], Any]] = [
     lambda i: i.start_project("p", ("list",), ("timeout",)),
-    lambda i: i.polls.labels("p").inc(),
+    lambda i: i.polls.labels("p", "list").inc(),
     lambda i: i.polls_missed.inc(3),
     lambda i: i.poll_duration.labels("p", "list").observe(0.3),
     lambda i: i.api_requests.labels("p", "418"),

@@ -160,7 +160,7 @@ def test_more_rows_than_a_browser_likes_are_not_shown_but_found(monkeypatch: pyt
 def test_a_project_that_is_down_says_why_and_what_to_do() -> None:
     text = shown(projects=(project(error=Unauthorized("HTTP 401 Unauthorized")),)).text
     assert "The API refuses the key: HTTP 401 Unauthorized." in text
-    assert Unauthorized.mend in text
+    assert Unauthorized.hint in text
 
 
 def test_before_the_first_poll_and_without_deployments_it_says_so() -> None:
