@@ -91,6 +91,16 @@ def nginx(folder: Path, page: bytes, packed: bytes) -> Iterator[str]:
 
 
 @contextmanager
+def plain_exporter(folder: Path, page: Path) -> Iterator[str]:
+    """The address of an exporter made of prometheus_client alone, with the series of that page."""
+    with running([sys.executable, "-m", "benchmarks.asgi", str(page)], folder / "asgi.log") as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        answers(address, "/metrics")
+        yield address
+
+
+@contextmanager
 def json_exporter(folder: Path, binary: Path) -> Iterator[str]:
     address = free_address()
     (folder / "json.yml").write_text(JSON_EXPORTER_CONFIG)
@@ -101,7 +111,9 @@ def json_exporter(folder: Path, binary: Path) -> Iterator[str]:
 
 
 def built_json_exporter(folder: Path) -> Path | None:
-    """Built with Go from its module; None where there is no Go, or where it cannot get the module."""
+    """The file that JSON_EXPORTER names, else built with Go from its module; None where neither is to be had."""
+    if "JSON_EXPORTER" in os.environ:
+        return Path(os.environ["JSON_EXPORTER"])
     if shutil.which("go") is None:
         return None
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,132 +1,206 @@
-"""Lists read one after another: a deployment that stands there in the same words as before is not read again."""
+"""`GET /deployments`: an item whose bytes are those of the previous list is not read again."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-import re
-from collections.abc import Generator
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from heapq import nsmallest
+from typing import Any
 
-from exporter.api.errors import InvalidResponse
-from exporter.api.models import Deployment, Reading, any_int, read_object
-from exporter.steps import in_one_go
+import msgspec
 
-_DECODER = json.JSONDecoder(parse_int=any_int)
-_SPACE = re.compile(r"[ \t\n\r]*")
-NOT_JSON = "the answer is not JSON"
-NEVER = "\0"  # stands in no JSON; for what is no object, which has no end of its own: 1 would be found in 10
-NOTHING = Reading(Deployment())  # of which nothing is known
+from exporter.api.errors import ApiError, InvalidResponse, PollTimeout
+from exporter.api.models import (
+    BOM,
+    DEPLOYMENT_KEYS,
+    MAX_DEPLOYMENT,
+    Dropped,
+    Reading,
+    printable,
+    read_json,
+    read_lenient_json,
+    read_object,
+    too_large,
+)
+from exporter.cooperative import in_slices
 
-Item = tuple[str, Reading]  # as it stood in the answer, and what was read from it
+MAX_COMMAS = 4_000_000  # in a body, each of which may part two items; 64 MiB of deployments have 3 million
+MIN_LIMIT = 10_000  # deployments; the default
+ITEMS_PER_DEPLOYMENT = 10  # so many times the limit of deployments may be listed
+LARGE_ITEM = 2**18  # bytes from which an item is parsed in a thread
+
+Wanted = Callable[[str | None, str | None], bool]  # of an item's ID and name
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An item of which nothing but its ID and name could be read."""
+
+    id: str | None
+    name: str | None
+    error: ApiError
+
+
+Item = Reading | Unreadable
+Part = bytes | dict[str, Any] | Unreadable  # one item before it is read
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """`is_complete`: the API does not say that there is more. `dropped`: items that were left out as a whole."""
+
+    items: tuple[Item, ...] = ()
+    is_complete: bool = True
+    dropped: tuple[Dropped, ...] = ()
+
+
+class _Head(msgspec.Struct):
+    """What an item is chosen by."""
+
+    id: Any = None
+    name: Any = None
+
+
+class _Body(msgspec.Struct):
+    object: Any = None
+    data: list[msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
+    has_more: Any = None
+
+
+_BODY = msgspec.json.Decoder(_Body)
+_HEAD = msgspec.json.Decoder(_Head)
 
 
 class ListReader:
-    """Reads the bodies of `GET /deployments`. A reading that is the same object as the last time is unchanged."""
+    """Reads one project's lists. Cached: the readings of the previous list by their bytes; each list replaces them."""
 
     def __init__(self) -> None:
-        self._items: list[Item] = []
-        self._places: dict[str, int] = {}  # by ID or name
+        self._previous: Mapping[bytes, Item] = {}
 
-    def read(self, body: bytes) -> Generator[None, None, tuple[Reading, ...]]:
-        """The list's deployments, in its order; an item that is no object reads as one of which nothing is known.
+    async def read(self, body: bytes, wanted: Wanted, limit: int, deadline: float = float("inf")) -> Listing:
+        """Where there are more than `limit` items, those that are `wanted` with the smallest IDs are read.
 
-        A step is one deployment. Raises InvalidResponse where the body is no JSON object with a `data` list; then
-        what was read before is still remembered."""
-        text = body.decode(errors="replace")
+        `deadline`: in monotonic seconds. Raises InvalidResponse, and PollTimeout after the deadline."""
+        body = body.removeprefix(BOM)
+        if body.count(b",") > MAX_COMMAS:
+            raise InvalidResponse(f"the answer has more than {MAX_COMMAS:,} values")
         try:
-            items = yield from self._object(text)
-        except (ValueError, RecursionError):
-            raise InvalidResponse(NOT_JSON) from None
-        if items is None:
-            raise InvalidResponse("the answer has no list `data`")
-        self._items = items
-        self._places = {name: place for place, item in enumerate(items) if (name := _name(item))}
-        return tuple([reading for _, reading in items])
+            raw = _BODY.decode(body)
+            data, has_more = _data(raw.data, raw.object), raw.has_more
+        except (msgspec.MsgspecError, UnicodeDecodeError):  # one odd string or number must not cost the other items
+            data, has_more = await asyncio.to_thread(_lenient, body, deadline)
+        if len(data) > ITEMS_PER_DEPLOYMENT * max(limit, MIN_LIMIT):
+            raise InvalidResponse(f"the list has {len(data):,} items")
+        parts: list[Part] = [bytes(item) if isinstance(item, msgspec.Raw) else item for item in data]
+        return await self._items(parts, has_more is True, wanted, limit)
 
-    def _object(self, text: str) -> Generator[None, None, list[Item] | None]:
-        """The items of `data`, None where there are none. Raises ValueError where the text is not JSON."""
-        position = _skip(text, 0)
-        if text[position : position + 1] != "{":
-            value, end = _DECODER.raw_decode(text, position)
-            _expect_end(text, end)
-            raise InvalidResponse(f"the answer is a JSON {type(value).__name__}, not an object")
-        items: list[Item] | None = None
-        position = _skip(text, position + 1)
-        while text[position : position + 1] != "}":
-            key, position = _key(text, position)
-            if key == "data" and text[position : position + 1] == "[":
-                items, position = yield from self._list(text, position + 1)
-            else:
-                value, position = _DECODER.raw_decode(text, position)
-                items = None if key == "data" else items
-            position = _next(text, position, "}")
-        _expect_end(text, position + 1)
-        return items
-
-    def _list(self, text: str, position: int) -> Generator[None, None, tuple[list[Item], int]]:
-        """The items from here to the closing bracket, and the position behind it."""
+    async def _items(self, parts: list[Part], has_more: bool, wanted: Wanted, limit: int) -> Listing:
+        chosen, over, nameless = (parts, 0, 0) if len(parts) <= limit else await _smallest(parts, wanted, limit)
         items: list[Item] = []
-        place = 0  # in the list before, of the item that is expected next
-        position = _skip(text, position)
-        while text[position : position + 1] != "]":
-            known = self._items[place] if place < len(self._items) else (NEVER, NOTHING)
-            if text.startswith(known[0], position):
-                item, end = known, position + len(known[0])
-                place += 1
-            else:
-                item, end = _read(text, position)
-                found = self._places.get(_name(item))
-                if found is not None:
-                    item = self._items[found] if self._items[found][0] == item[0] else item
-                    place = found + 1
-                elif known[0] == NEVER:
-                    place += 1
+        read: dict[bytes, Item] = {}
+        async for part in in_slices(chosen):
+            item = read.get(part) or self._previous.get(part) if isinstance(part, bytes) else None
+            if item is None:
+                large = isinstance(part, bytes) and len(part) > LARGE_ITEM
+                item = await asyncio.to_thread(_item, part) if large else _item(part)
+            if item is None or (item.id is None and item.name is None):
+                nameless += 1
+                continue
             items.append(item)
-            position = _next(text, end, "]")
-            yield
-        return items, position + 1
+            if isinstance(part, bytes):
+                read[part] = item
+        self._previous = read
+        dropped = (Dropped("invalid_value", "", nameless), Dropped("deployment_limit", "", over))
+        return Listing(tuple(items), not has_more, tuple(each for each in dropped if each.count))
 
 
-def _read(text: str, position: int) -> tuple[Item, int]:
-    raw, end = _DECODER.raw_decode(text, position)
-    return ((text[position:end], read_object(raw)) if isinstance(raw, dict) else (NEVER, NOTHING)), end
+def _data(data: Any, kind: object) -> list[Any]:
+    """The SDK types `data` as optional: null is an empty list, and so is nothing in an object that says it is one."""
+    if data is msgspec.UNSET:
+        if kind != "list":
+            raise InvalidResponse("the answer has no list `data`")
+        return []
+    if data is not None and not isinstance(data, list):
+        raise InvalidResponse("the answer has no list `data`")
+    return data or []
 
 
-def _name(item: Item) -> str:
-    """What a deployment is found by in the next list."""
-    return item[1].deployment.id or item[1].deployment.name or ""
+def _lenient(body: bytes, deadline: float) -> tuple[list[Part], object]:
+    """In a thread, which cannot be cancelled: each object looks at the clock."""
+
+    def check() -> None:
+        if time.monotonic() > deadline:
+            raise PollTimeout("the answer took too long to parse")
+
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        check()
+        return dict(found)
+
+    def part(item: Any) -> Part:
+        check()
+        size = len(json.dumps(item, ensure_ascii=False, separators=(",", ":"))) if len(body) > MAX_DEPLOYMENT else 0
+        if not isinstance(item, dict):
+            return {}
+        return item if size <= MAX_DEPLOYMENT else Unreadable(*_head(item), too_large(size))
+
+    answer = read_lenient_json(body, pairs)
+    if not isinstance(answer, dict):
+        raise InvalidResponse(f"the answer is a JSON {type(answer).__name__}, not an object")
+    data = _data(answer.get("data", msgspec.UNSET), answer.get("object"))
+    return [part(item) for item in data], answer.get("has_more")
 
 
-def _skip(text: str, position: int) -> int:
-    match = _SPACE.match(text, position)
-    return match.end() if match else position
+async def _smallest(parts: list[Part], wanted: Wanted, limit: int) -> tuple[list[Part], int, int]:
+    """The wanted items with the smallest keys, whatever their order; how many more are wanted, and how many items have
+    neither ID nor name."""
+    places: defaultdict[str, list[int]] = defaultdict(list)
+    nameless = 0
+    async for place, part in in_slices(enumerate(parts)):
+        id_, name = _head(part)
+        key = id_ or name
+        if key is None:
+            nameless += 1
+        elif wanted(id_, name):
+            places[key].append(place)
+    chosen = sorted(place for key in nsmallest(limit, places) for place in places[key])
+    return [parts[place] for place in chosen], max(len(places) - limit, 0), nameless
 
 
-def _next(text: str, position: int, closing: str) -> int:
-    """Where the next member or the closing bracket stands."""
-    position = _skip(text, position)
-    if text[position : position + 1] == ",":
-        position = _skip(text, position + 1)
-        if text[position : position + 1] != closing:
-            return position
-    elif text[position : position + 1] == closing:
-        return position
-    raise ValueError(NOT_JSON)
+def _head(part: Part) -> tuple[str | None, str | None]:
+    """ID and name."""
+    if isinstance(part, Unreadable):
+        return part.id, part.name
+    if isinstance(part, bytes):
+        try:
+            head = _HEAD.decode(part)
+        except msgspec.MsgspecError:
+            return None, None
+        found = (head.id, head.name)
+    else:
+        found = (part.get("id"), part.get("name"))
+    id_, name = (printable(text) or None if isinstance(text, str) else None for text in found)
+    return id_, name
 
 
-def _key(text: str, position: int) -> tuple[str, int]:
-    """An object's key and where its value begins."""
-    key, position = _DECODER.raw_decode(text, position)
-    position = _skip(text, position)
-    if not isinstance(key, str) or text[position : position + 1] != ":":
-        raise ValueError(NOT_JSON)
-    return key, _skip(text, position + 1)
-
-
-def _expect_end(text: str, position: int) -> None:
-    if _skip(text, position) != len(text):
-        raise ValueError(NOT_JSON)
-
-
-def read_list(body: bytes) -> tuple[Reading, ...]:
-    """A list of which nothing is known yet, in one go. Raises InvalidResponse."""
-    return in_one_go(ListReader().read(body))
+def _item(part: Part) -> Item | None:
+    """None for what is no deployment."""
+    if isinstance(part, Unreadable):
+        return part
+    if isinstance(part, bytes) and len(part) > MAX_DEPLOYMENT:
+        return Unreadable(*_head(part), too_large(len(part)))
+    raw: object = part
+    if isinstance(part, bytes):
+        try:
+            raw = read_json(part)
+        except InvalidResponse:
+            return None
+    if not isinstance(raw, dict) or raw.keys().isdisjoint(DEPLOYMENT_KEYS):
+        return None
+    try:
+        return read_object(raw)
+    except InvalidResponse as error:
+        return Unreadable(*_head(raw), error)

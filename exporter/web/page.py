@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -13,6 +13,7 @@ from starlette.datastructures import QueryParams
 from starlette.templating import Jinja2Templates
 
 from exporter import DOCUMENTATION
+from exporter.cooperative import in_slices
 from exporter.status.model import LEVELS, Deployment, Level, Status
 from exporter.web.assets import SCRIPT, STYLE, TEMPLATES
 
@@ -66,9 +67,10 @@ class Query:
 
 
 class StatusPage:
-    """`telemetry_path`: where the metrics are."""
+    """`telemetry_path`: where the metrics are. `max_rows`: further ones can be found by the filter."""
 
-    def __init__(self, telemetry_path: str) -> None:
+    def __init__(self, telemetry_path: str, max_rows: int = MOST_ROWS) -> None:
+        self._max_rows = max_rows
         environment = Environment(
             loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=False
         )
@@ -84,26 +86,19 @@ class StatusPage:
         )
         self._template = Jinja2Templates(env=environment).get_template("status.html")
 
-    def render(self, status: Status, query: Query) -> Generator[None, None, bytes]:
-        """A step is one deployment at most."""
-        found = []
-        for deployment in status.deployments:
-            if _matches(deployment, query.filter):
-                found.append(deployment)
-            yield
+    async def render(self, status: Status, query: Query) -> bytes:
+        found = [deployment async for deployment in in_slices(status.deployments) if _matches(deployment, query.filter)]
         found.sort(key=SORTS[query.sort].key)
-        parts = []
-        for part in self._template.generate(
+        generated = self._template.generate(
             status=status,
             found=found,
-            shown=found[:MOST_ROWS],
+            shown=found[: self._max_rows],
             filter=query.filter,
             sort=query.sort,
             link=query.link,
             colour=COLOURS[_worst(status)],
-        ):
-            parts.append(part)
-            yield
+        )
+        parts = [part async for part in in_slices(generated)]
         return "".join(parts).encode(errors="replace")
 
 

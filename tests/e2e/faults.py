@@ -83,7 +83,7 @@ FAULTS = (
     Fault("continue-without-end", endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.05), "timeout", "no complete"),
     Fault("body-without-end", endless(JSON_HEAD + b"\r\n", b" " * 2**20), "invalid_response", "larger than", slow=True),
     Fault("gzip-bomb", http(BOMB, headers="content-encoding: gzip\r\n"), "invalid_response", "larger than", slow=True),
-    Fault("50-mb", http(b"[" + b"7," * 25 * 2**20 + b"7]"), "invalid_response", "JSON list", slow=True),
+    Fault("50-mb", http(b"[" + b"7," * 25 * 2**20 + b"7]"), "invalid_response", "more than 1,048,576", slow=True),
     Fault("length-too-long", JSON_HEAD + b"content-length: 99999\r\n\r\n{}", "connection", "RemoteProtocolError"),
     Fault(
         "length-too-short",
@@ -117,7 +117,7 @@ FAULTS = (
     Fault("304", b"HTTP/1.1 304 Not Modified\r\n\r\n", "server_error", "HTTP 304"),
     refused("400 Bad Request"),
     refused("401 Unauthorized", "unauthorized"),
-    refused("402 Payment Required"),
+    refused("402 Payment Required", "payment_required"),
     refused("403 Forbidden", "forbidden"),
     refused("404 Not Found", "not_found"),
     refused("408 Request Timeout"),

@@ -86,7 +86,7 @@ def test_poll_shows_what_would_be_exported(steady: SimulatorServer) -> None:
     *_, empty, header, embed, chat, gateway, summary = done.stdout.splitlines()
     assert empty == ""
     assert " ".join(header.split()) == "PROJECT DEPLOYMENT STATUS READY DESIRED MIN MAX GPUS SERIES RESULT"
-    assert " ".join(embed.split()) == "default batch-embed Ready 2 2 1 4 1 x h100-40gb-mig 55 ok"
+    assert re.fullmatch(r"default batch-embed Ready 2 2 1 4 1 x h100-40gb-mig \d+ ok", " ".join(embed.split()))
     assert chat.split()[:8] == ["default", "chat-prod", "Ready", "3", "3", "2", "6", "2"]
     assert gateway.split()[7] == "-", "it has no GPU"
     once = run("once", **environment).stdout.splitlines()
@@ -108,9 +108,10 @@ def test_a_wrong_name_is_told_with_the_near_ones(steady: SimulatorServer, tmp_pa
     )
     done = run("check", "--poll", file, TOGETHER_API_KEY=API_KEY)
     assert done.returncode == 1
-    assert "not_found: The API does not know it: HTTP 404 Not Found. Did you mean chat-prod?" in done.stdout
+    unknown = "not_found: The API does not know this deployment: HTTP 404 Not Found."
+    assert f"{unknown} Did you mean chat-prod?" in done.stdout
     (no_near_one,) = [line for line in done.stdout.splitlines() if " zzz " in line]
-    assert no_near_one.endswith("not_found: The API does not know it: HTTP 404 Not Found.")
+    assert no_near_one.endswith(unknown)
     assert "\nnot_found: Check the name or ID under deployments" in done.stdout
     assert "1 of 3 deployments can be read" in done.stdout
 
@@ -119,7 +120,9 @@ def test_a_wrong_key_is_told_and_not_shown(tmp_path: Path) -> None:
     with SimulatorServer(load("steady"), api_key="right") as server:
         done = run("check", "--poll", TOGETHER_API_KEY=API_KEY, TOGETHER_BASE_URL=server.url)
     assert done.returncode == 1
-    assert "project default: The API refuses the key: HTTP 401 Unauthorized. Check that the key is whole" in done.stdout
+    assert (
+        "project default: The API rejects the key: HTTP 401 Unauthorized. Check that the key is complete" in done.stdout
+    )
     assert "Traceback" not in done.stderr
 
 
@@ -127,8 +130,8 @@ def test_a_wrong_key_of_named_deployments_is_explained_once(tmp_path: Path) -> N
     with SimulatorServer(load("steady"), api_key="right") as server:
         file = written(tmp_path, f"projects: [{{base_url: '{server.url}', deployments: [chat-prod, gateway]}}]")
         done = run("check", "--poll", file, TOGETHER_API_KEY=API_KEY)
-    assert (done.returncode, done.stdout.count("unauthorized: The API refuses the key")) == (1, 2)
-    assert done.stdout.count("Check that the key is whole") == 1
+    assert (done.returncode, done.stdout.count("unauthorized: The API rejects the key")) == (1, 2)
+    assert done.stdout.count("Check that the key is complete") == 1
 
 
 def test_no_network_is_told(tmp_path: Path) -> None:
@@ -136,7 +139,7 @@ def test_no_network_is_told(tmp_path: Path) -> None:
     done = run("check", "--poll", file, TOGETHER_API_KEY=API_KEY)
     assert done.returncode == 1
     assert "The API cannot be reached: ConnectError" in done.stdout
-    assert "DNS, proxy and firewall" in done.stdout
+    assert "DNS, proxy, firewall and certificate authorities" in done.stdout
 
 
 def test_a_key_that_sees_nothing_is_told() -> None:

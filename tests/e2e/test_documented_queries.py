@@ -10,8 +10,8 @@ import pytest
 
 from deploy.prometheus.rules import groups
 from deploy.prometheus.thresholds import Thresholds
-from exporter.instrumentation import described
-from exporter.metrics.page import HEADERS
+from exporter.metrics.families import GROUPS
+from exporter.self_metrics import described
 from exporter.simulator.scenario import load
 from tests.conftest import SimulatorServer, until
 from tests.e2e.conftest import Start
@@ -23,7 +23,9 @@ METRIC = re.compile(r"\b(?:together_[a-z0-9_]+|project_[a-z_]+:together_[a-z0-9_
 PLACEHOLDER = re.compile(r'(\w+)="\.\.\."')
 RECORDED = {rule["record"] for group in groups(Thresholds())["groups"] for rule in group["rules"] if "record" in rule}
 OWN = {sample.name for metric in described() for sample in metric.samples} | {metric.name for metric in described()}
-KNOWN = set(HEADERS["text"]) | RECORDED | OWN | {f"{name}_total" for name in OWN}
+FAMILIES = [family for group in GROUPS for family in group.families]
+SUMMARIES = {f"{family.name}_{part}" for family in FAMILIES if family.type == "summary" for part in ("sum", "count")}
+KNOWN = {family.name for family in FAMILIES} | SUMMARIES | RECORDED | OWN | {f"{name}_total" for name in OWN}
 STORY = """
 deployments:
   - {name: chat, replicas: 2, max_replicas: 3, gpu_count: 2, volume: weights, secret_expires_in: 864000,

@@ -51,17 +51,19 @@ def test_json_has_one_object_a_line_and_one_line_a_change(start: Start) -> None:
     told = [(line["level"], line["msg"], line.get("deployment")) for line in lines]
     assert told == [
         ("info", "listening", None),
+        ("info", "polled", None),
         ("info", "status changed", "chat"),
         ("warning", "poll failed", None),
-        ("info", "poll recovered", "chat"),
+        ("info", "poll recovered", None),
         ("info", "deployment gone", "chat"),
         ("info", "stopping", None),
         ("info", "stopped", None),
     ]
-    listening, changed, failed, _, gone, *_ = lines
+    listening, polled, changed, failed, _, gone, *_ = lines
     assert listening["address"].startswith("127.0.0.1:")
     assert (listening["version"], listening["projects"], listening["polls"]) == (__version__, "p", 1)
     assert listening["requests_per_minute"] == 300
+    assert (polled["fetch"], polled["deployments"]) == ("list", 1)
     assert (changed["before"], changed["after"]) == ("Ready", "Failed")
     assert (failed["project"], failed["reason"], failed["error"]) == ("p", "unauthorized", "HTTP 401 Unauthorized")
     assert failed["next_in"] == "0.2s"
@@ -81,7 +83,7 @@ def test_logfmt_by_default_every_line(start: Start) -> None:
         ("error", []),
         ("warn", ["poll failed"]),
         ("info", ["listening", "poll failed", "stopping", "stopped"]),
-        ("debug", ["listening", "request", "poll failed", "stopping", "stopped"]),
+        ("debug", ["listening", "request", "api request", "poll failed", "stopping", "stopped"]),
     ],
 )
 def test_levels_leave_out_what_is_below_them(
@@ -126,13 +128,16 @@ def test_an_address_in_use_is_one_line(command: str, option: str) -> None:
 
 @pytest.mark.parametrize("format_", ["logfmt", "json"])
 def test_names_cannot_play_with_the_terminal_that_shows_the_log(format_: str, start: Start) -> None:
-    odd = "a\x1b[2Jb\rc"
-    story = DeploymentStory(name=odd, story=(Step(at=10, fail=True),))
+    """The API's are cleaned, as labels; those from the configuration are escaped."""
+    story = DeploymentStory(name="a\x1b[2Jb\rc", story=(Step(at=10, fail=True),))
     with SimulatorServer(Scenario(deployments=(story,))) as server:
-        daemon = start(listing(server), f"--log.format={format_}", TOGETHER_API_KEY=API_KEY)
+        more = r', fetch: list, deployments: ["a\x1b[2Jb\rc", "a\uFFFD[2Jb\uFFFDc"]'
+        daemon = start(listing(server, more), f"--log.format={format_}", TOGETHER_API_KEY=API_KEY)
         until(lambda: daemon.get("/-/ready").status_code == 200, "it is polled")
         server.now = 15
         until(lambda: daemon.logs("status changed"), "it is logged")
         assert daemon.stop() == 0
+    log = daemon.log.replace(r"\u001b", r"\x1b").replace("\\\\", "\\").replace(r"\ufffd", "\ufffd")
     assert "\x1b" not in daemon.log
-    assert r"a\x1b[2Jb\rc" in daemon.log.replace(r"\u001b", r"\x1b").replace("\\\\", "\\")
+    assert r"a\x1b[2Jb\rc" in log
+    assert "a\ufffd[2Jb\ufffdc" in log

@@ -94,13 +94,13 @@ def test_a_bug_of_ours_is_reported_without_the_answer_that_showed_it(
 ) -> None:
     """A traceback names lines of code; the values that they worked on are not in it."""
     (tmp_path / "sitecustomize.py").write_text(
-        "import exporter.store\n"
-        "def broken(self, project, deployments, now):\n"
+        "import exporter.state.history\n"
+        "def broken(self, deployment, now):\n"
         "    raise RuntimeError('a bug')\n"
-        "exporter.store.Store.applying_list = broken\n"
+        "exporter.state.history.History.after = broken\n"
     )
     daemon = start(listing(steady), TOGETHER_API_KEY=API_KEY, PYTHONPATH=str(tmp_path))
-    until(lambda: daemon.logs("poll broke: please report this"), "it is reported")
+    until(lambda: daemon.logs("unexpected exception in poll (please report)"), "it is reported")
     until(lambda: 'reason="internal_error"} 0.0' not in daemon.metrics(), "it is counted")
     assert daemon.stop() == 0
     assert "Traceback" in daemon.log

@@ -6,7 +6,9 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["exporter.api.models", "exporter.store", "exporter.metrics"]):
+with atheris.instrument_imports(
+    include=["exporter.api.models", "exporter.api.listing", "exporter.state", "exporter.metrics"]
+):
     from tests.fuzz.promises import keeps_its_promises
 
 

@@ -4,69 +4,62 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
-from exporter.api.errors import InvalidResponse
-from exporter.api.listing import read_list
-from exporter.api.models import MAX_ENTRIES, MAX_LABEL, read_deployment
-from exporter.metrics.exposition import Exposition
-from exporter.metrics.families import MAX_STATUSES
-from exporter.records import Instant, Limits, Target
-from exporter.store import Store
+from exporter.api.models import MAX_ENTRIES, MAX_LABEL
+from exporter.metrics.render import Renderer
+from exporter.state.history import MAX_STATUSES
+from exporter.state.records import Limits, Target
 from tests.hostile import WELL
+from tests.pipeline import Pipeline, run
 
 MAX_REPLICAS, MAX_DEPLOYMENTS = 5, 4
 LIMITS = Limits(max_replicas_per_deployment=MAX_REPLICAS, max_deployments_per_project=MAX_DEPLOYMENTS)
+EACH, LIST = Target("each", ("x", "well"), is_listed=False, limits=LIMITS), Target("list", limits=LIMITS)
 # Of one deployment: its scalar fields, states and counters, its replicas', and what comes in lists.
-MOST_SERIES = 100 + 20 * MAX_REPLICAS + 2 * MAX_ENTRIES + 2 * MAX_STATUSES
-NOW = Instant(1.0, 1775001600.0)
+MOST_SERIES = 100 + 20 * MAX_REPLICAS + 2 * MAX_ENTRIES + 3 * MAX_STATUSES
 GOOD = json.dumps({"id": "good", "name": "x", **WELL}).encode()
 Series = tuple[str, frozenset[tuple[str, str]]]
 
 
 def keeps_its_promises(answer: bytes) -> None:
     """The answer comes once for one deployment and once for a list, each beside another that is well."""
-    store = Store([Target("each", ("x", "well"), False, LIMITS), Target("list", None, True, LIMITS)])
-    exposition = Exposition({})
-    _poll(store, "well", GOOD)
-    well = _lines_of(_page(exposition, store), "each", "well")
+    pipeline = Pipeline(EACH, LIST)
+    _poll(pipeline, "well", GOOD)
+    well = _lines_of(pipeline.text(), "each", "well")
     assert well
     for _ in range(2):
-        _poll(store, "x", answer)
-        _poll_list(store, answer)
-        page = _page(exposition, store)
+        _poll(pipeline, "x", answer)
+        _poll_list(pipeline, answer)
+        page = pipeline.text()
         assert _lines_of(page, "each", "well") == well
+        assert len(page.encode()) == pipeline.page().length("text")
     _check(page)
-    openmetrics = exposition.render(store.view(NOW), "openmetrics") + b"# EOF\n"
-    list(openmetrics_families(openmetrics.decode()))  # type: ignore[no-untyped-call]  # has no annotations
-    assert exposition.render(store.view(NOW), "text") == Exposition({}).render(store.view(NOW), "text")
-    _poll(store, "x", GOOD)
-    fresh = Store([Target("each", ("x",), False, LIMITS)])
+    openmetrics = pipeline.text(format_="openmetrics") + "# EOF\n"
+    list(openmetrics_families(openmetrics))  # type: ignore[no-untyped-call]  # has no annotations
+    assert page == b"".join(run(Renderer({}).render(pipeline.snapshot())).pieces("text")).decode()
+    _poll(pipeline, "x", GOOD)
+    fresh = Pipeline(replace(EACH, keys=("x",)))
     _poll(fresh, "x", GOOD)
-    now, expected = (_lines_of(_page(Exposition({}), each), "each", "x") for each in (store, fresh))
-    assert expected <= now | {line for line in expected if "status_changes" in line}
+    now, expected = (_lines_of(each.text(), "each", "x") for each in (pipeline, fresh))
+    assert expected <= now | {line for line in expected if _is_counted(line)}
 
 
-def _poll(store: Store, key: str, body: bytes) -> None:
-    body = body.replace(b'"name": "x"', b'"name": "%s"' % key.encode()) if body is GOOD else body
-    try:
-        store.apply("each", key, read_deployment(body).deployment, NOW)
-    except InvalidResponse as error:
-        store.fail("each", key, error)
+def _poll(pipeline: Pipeline, key: str, body: bytes) -> None:
+    pipeline.one("each", key, body.replace(b'"name": "x"', b'"name": "%s"' % key.encode()) if body is GOOD else body)
 
 
-def _poll_list(store: Store, body: bytes) -> None:
+def _poll_list(pipeline: Pipeline, body: bytes) -> None:
     for form in (body, b'{"data": [' + body + b"]}", b'{"data": [' + body + b"," + body + b"," + GOOD + b"]}"):
-        try:
-            store.apply_list("list", read_list(form), NOW)
-        except InvalidResponse as error:
-            store.fail_list("list", error)
+        pipeline.list("list", form)
 
 
-def _page(exposition: Exposition, store: Store) -> str:
-    return exposition.render(store.view(NOW), "text").decode()
+def _is_counted(line: str) -> bool:
+    """What depends on the answers before."""
+    return "_total{" in line or "_startup_seconds_" in line
 
 
 def _check(page: str) -> None:
@@ -80,6 +73,7 @@ def _check(page: str) -> None:
         labels for name, labels in found if name == "together_deployment_poll_success" and ("project", "list") in labels
     }
     assert len(shown) <= MAX_DEPLOYMENTS
+    assert set(page.splitlines()) == set(page.split("\n")) - {""}, "some parsers end a line at control characters"
 
 
 def _lines_of(page: str, project: str, deployment: str) -> set[str]:

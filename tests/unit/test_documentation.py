@@ -13,9 +13,9 @@ import pytest
 from docs.pictures import IMAGES, MADE, Picture, pictures
 from exporter.status.model import STATUS
 from exporter.status.report import report
-from exporter.steps import in_one_go
 from tests.conftest import ROOT
 from tests.e2e.documentation import fenced, pages
+from tests.pipeline import run
 from tests.unit.status.facts import facts, fleet, well
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -67,7 +67,7 @@ def test_no_picture_is_left_over() -> None:
 def test_the_schema_of_the_status_holds() -> None:
     schema: dict[str, Any] = json.loads((DOCS / "status.schema.json").read_text(encoding="utf-8"))
     validator = jsonschema.Draft202012Validator(schema)
-    status = in_one_go(report(facts(fleet(well("a"), well("b", status="Failed"), missing="c"))))
+    status = run(report(facts(fleet(well("a"), well("b", status="Failed"), missing="c"))))
     told = json.loads(STATUS.dump_json(status))
     validator.validate(told)
     told["deployments"][0]["level"] = "fine"

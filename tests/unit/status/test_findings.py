@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.api.errors import ERRORS, NotFound, PollTimeout
+from exporter.api.errors import ERRORS, ApiError, NotFound, PollTimeout
 from exporter.api.models import Deployment, Replica
-from exporter.records import Record
+from exporter.state.history import History
+from exporter.state.instant import Instant
+from exporter.state.records import Poll, Record, Shown, State
 from exporter.status.findings import findings, level
 from exporter.status.model import LEVELS
 
 SINCE = "1970-01-01T00:00:01Z"
-RUNNING = Replica(replica_status="Running", replica_ready_since=SINCE, revision_id="new")  # type: ignore[arg-type]  # as the API has it
+RUNNING = Replica(replica_status="Running", replica_ready_since=SINCE, revision_id="new")
 
 
 def waiting(reason: str | None, count: int = 1) -> dict[str, Replica]:
     return {f"w{n}": Replica(replica_status="Waiting", replica_status_reason=reason) for n in range(count)}
+
+
+def shown(state: Deployment | None, error: ApiError | None = None) -> Shown:
+    """`state` None: it is stale, or was never known."""
+    history = History()
+    kept = None if state is None else State(state)
+    record = Record("a", "a", history, Poll(error, Instant(0.0, 0.0)), kept)
+    return Shown("p", "a", record, kept, history)
 
 
 def deployment(**fields: object) -> Deployment:
@@ -74,14 +84,14 @@ QUIET = {
 
 @pytest.mark.parametrize(("state", "said"), TROUBLE.values(), ids=TROUBLE)
 def test_trouble_is_said_in_words(state: Deployment, said: list[str]) -> None:
-    found = findings(Record("p", "a", "a", state))
+    found = findings(shown(state))
     assert [f"{finding.level}: {finding.message}" for finding in found] == said
     assert level(found) == said[0].split(":")[0]
 
 
 @pytest.mark.parametrize("state", QUIET.values(), ids=QUIET)
 def test_nothing_is_said_where_all_is_well(state: Deployment) -> None:
-    assert findings(Record("p", "a", "a", state)) == ()
+    assert findings(shown(state)) == ()
     assert level(()) == "ok"
 
 
@@ -89,30 +99,29 @@ def test_a_rollout_says_how_far_it_is() -> None:
     variables = [{"name": "TOGETHER_DEPLOYMENT_REVISION_ID", "value": "new"}]
     events = {"a": RUNNING, "b": Replica(replica_status="Running", revision_id="old")}
     state = deployment(status="Updating", environment_variables=variables, replica_events=events)
-    (finding,) = findings(Record("p", "a", "a", state))
+    (finding,) = findings(shown(state))
     assert finding.message == "A rollout is on its way: 1 of 2 replicas are of the new one."
 
 
 def test_a_failed_poll_says_why_and_what_to_do_and_the_state_still_counts() -> None:
-    record = Record("p", "a", "a", deployment(status="Failed"), error=PollTimeout("no complete answer within 10s"))
-    failed, poll = findings(record)
+    failed, poll = findings(shown(deployment(status="Failed"), PollTimeout("no complete answer within 10s")))
     assert failed.level == "critical"
-    assert poll.message == "The API does not answer in time: no complete answer within 10s."
+    assert poll.message == "The API did not answer in time: no complete answer within 10s."
     assert poll.hint == PollTimeout.hint
 
 
 def test_nothing_known_any_more_is_worse_than_a_failed_poll() -> None:
-    assert level(findings(Record("p", "a", "a", error=PollTimeout("x")))) == "critical"
-    assert [f.level for f in findings(Record("p", "a", "a", error=NotFound("HTTP 404")))] == ["critical"]
+    assert level(findings(shown(None, PollTimeout("x")))) == "critical"
+    assert [f.level for f in findings(shown(None, NotFound("HTTP 404")))] == ["critical"]
 
 
-def test_every_error_has_words_and_a_mend() -> None:
-    assert all(error.words and error.hint.endswith(".") for error in ERRORS)
-    assert len({error.words for error in ERRORS}) == len(ERRORS)
+def test_every_error_has_a_summary_and_a_hint() -> None:
+    assert all(error.summary and error.hint.endswith(".") for error in ERRORS)
+    assert len({error.summary for error in ERRORS}) == len(ERRORS)
 
 
 def test_the_worst_comes_first() -> None:
     state = deployment(status="Updating", ready_replicas=0, replica_events=waiting("CrashLoopBackOff"))
-    order = [LEVELS.index(finding.level) for finding in findings(Record("p", "a", "a", state))]
+    order = [LEVELS.index(finding.level) for finding in findings(shown(state))]
     assert order == sorted(order)
     assert len(set(order)) > 1

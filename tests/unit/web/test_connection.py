@@ -16,12 +16,11 @@ import pytest
 import structlog
 import trustme
 import uvloop
-from prometheus_client import CollectorRegistry, Gauge
 
-from exporter.instrumentation import REFUSALS, Instrumentation
-from exporter.metrics.exposition import Exposition
-from exporter.records import Instant
-from exporter.store import Store
+from exporter.metrics.render import Renderer
+from exporter.self_metrics import REFUSALS, SelfMetrics
+from exporter.state.instant import Instant
+from exporter.state.store import Store
 from exporter.web import connection as connection_module
 from exporter.web.access import Access, Doorkeeper
 from exporter.web.app import build
@@ -29,9 +28,8 @@ from exporter.web.connection import MAX_HEADERS, Gate
 from exporter.web.limit import RequestLimit
 from exporter.web.listener import listen
 from exporter.web.metrics import MetricsEndpoint
-from exporter.web.own import OwnMetrics, Registries
+from exporter.web.publisher import Publisher
 from exporter.web.refusals import Refusals
-from exporter.web.rendering import Rendering
 from exporter.web.server import server
 from tests.conftest import until
 
@@ -45,17 +43,13 @@ class Web:
     max_connections: int = 5
     max_requests: int = 2
     access: Access = field(default_factory=Access)
-    instrumentation: Instrumentation = field(default_factory=lambda: Instrumentation(runtime=False))
+    own: SelfMetrics = field(default_factory=lambda: SelfMetrics(runtime=False))
 
     def __post_init__(self) -> None:
-        registry = CollectorRegistry()
-        large = Gauge("large", "A long page.", ["x"], registry=registry)
-        for n in range(20_000):
-            large.labels("x" * 200 + str(n))
-        store, refusals = Store(), Refusals(self.instrumentation)
-        exposition = Exposition({})
-        rendering = Rendering(lambda: exposition, lambda: store.view(Instant(0, 0)))
-        metrics = MetricsEndpoint(rendering, OwnMetrics(Registries(registry, CollectorRegistry(), lambda: 0)))
+        prices = {"x" * 200 + str(number): 1.0 for number in range(20_000)}
+        refusals = Refusals(self.own)
+        self.publisher = Publisher(Renderer(prices), Store(), self.own, lambda: Instant(0, 0))
+        metrics = MetricsEndpoint(self.publisher, self.own)
         app = build(
             {"/metrics": RequestLimit(metrics, self.max_requests, refusals, "scrape_limit")}, lambda: True, None
         )
@@ -67,6 +61,7 @@ class Web:
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self.publisher.render())
             runner.run(self.server.serve(sockets=[self.sock]))
 
     def connect(self, *sent: bytes) -> socket.socket:
@@ -79,12 +74,11 @@ class Web:
         return httpx.get(f"http://127.0.0.1:{self.address[1]}{path}", **more)  # type: ignore[arg-type]  # httpx's own
 
     def refused(self, reason: str) -> float:
-        return (
-            self.instrumentation.registry.get_sample_value(
-                "together_exporter_http_clients_refused_total", {"reason": reason}
-            )
-            or 0.0
-        )
+        return refusals_of(self.own, reason) or 0.0
+
+
+def refusals_of(own: SelfMetrics, reason: str) -> float | None:
+    return own.live.get_sample_value("together_exporter_http_clients_refused_total", {"reason": reason})
 
 
 @contextlib.contextmanager
@@ -249,7 +243,7 @@ def test_the_rate_limit(web: Web) -> None:
 
 def test_a_refusal_is_logged_once_a_minute_with_what_was_left_out() -> None:
     times = iter((0.0, 1.0, 2.0, 61.0))
-    refusals = Refusals(Instrumentation(runtime=False), lambda: next(times))
+    refusals = Refusals(SelfMetrics(runtime=False), lambda: next(times))
     with structlog.testing.capture_logs() as lines:
         for _ in range(4):
             refusals.count("unauthorized", "127.0.0.1")
@@ -258,8 +252,7 @@ def test_a_refusal_is_logged_once_a_minute_with_what_was_left_out() -> None:
 
 @pytest.mark.parametrize("reason", REFUSALS)
 def test_each_refusal_starts_at_zero(reason: str) -> None:
-    registry = Instrumentation(runtime=False).registry
-    assert registry.get_sample_value("together_exporter_http_clients_refused_total", {"reason": reason}) == 0
+    assert refusals_of(SelfMetrics(runtime=False), reason) == 0
 
 
 class Authority:

@@ -8,15 +8,17 @@ from starlette.datastructures import QueryParams
 
 from exporter.api.errors import Unauthorized
 from exporter.api.models import Deployment, read_deployment
+from exporter.state.records import Target
+from exporter.state.store import Store
 from exporter.status.report import report
-from exporter.steps import in_one_go
-from exporter.web import page as module
 from exporter.web.assets import CONTENT_SECURITY_POLICY, SCRIPT, STYLE
-from exporter.web.page import SORTS, Query, StatusPage, ago, number, span
+from exporter.web.page import MAX_FILTER, SORTS, Query, StatusPage, ago, number, span
 from tests.hostile import hostile
-from tests.unit.status.facts import SINCE, facts, fleet, project, replica, well
+from tests.pipeline import run
+from tests.unit.status.facts import SINCE, facts, fail, fleet, replica, well
 
 VOID = {"meta", "link", "input"}
+PAGE = StatusPage("/metrics")
 
 
 class Reader(HTMLParser):
@@ -50,9 +52,15 @@ class Reader(HTMLParser):
             self.rows.append(data)
 
 
-def shown(*deployments: Deployment, query: Query | None = None, missing: str = "", **more: object) -> Reader:
-    status = in_one_go(report(facts(fleet(*deployments, missing=missing), **more)))
-    return Reader(in_one_go(StatusPage("/metrics").render(status, query or Query())).decode())
+def shown(
+    *deployments: Deployment, query: Query | None = None, missing: str = "", page: StatusPage = PAGE, **more: object
+) -> Reader:
+    return shown_of(fleet(*deployments, missing=missing), query, page, **more)
+
+
+def shown_of(store: Store, query: Query | None = None, page: StatusPage = PAGE, **more: object) -> Reader:
+    status = run(report(facts(store, **more)))
+    return Reader(run(page.render(status, query or Query())).decode())
 
 
 def test_a_deployment_is_told_with_everything_that_matters() -> None:
@@ -92,10 +100,9 @@ def test_markup_in_what_the_api_says_is_text() -> None:
     assert not any(key.startswith("on") or key == "style" for _, attributes in page.tags for key in attributes)
 
 
-def test_whatever_the_api_says_makes_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whatever_the_api_says_makes_a_page() -> None:
     odd = [read_deployment(each.body).deployment for row in hostile().values() for each in row]
-    monkeypatch.setattr(module, "MOST_ROWS", len(odd))
-    assert len(shown(*odd).rows) == len(odd)
+    assert len(shown(*odd, page=StatusPage("/metrics", len(odd))).rows) == len(odd)
 
 
 def test_an_empty_filter_is_none_and_words_must_all_be_found() -> None:
@@ -145,26 +152,28 @@ def test_a_query_comes_from_the_address_and_goes_back_to_it() -> None:
     assert query.link() == "/?filter=chat+%26&sort=age"
     assert query.link(sort="trouble") == "/?filter=chat+%26"
     assert Query().link() == "/"
-    assert Query.of(QueryParams("sort=nonsense&filter=" + "x" * 1000)) == Query("x" * module.MAX_FILTER)
+    assert Query.of(QueryParams("sort=nonsense&filter=" + "x" * 1000)) == Query("x" * MAX_FILTER)
 
 
-def test_more_rows_than_a_browser_likes_are_not_shown_but_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_ROWS", 2)
+def test_more_rows_than_a_browser_likes_are_not_shown_but_found() -> None:
+    short = StatusPage("/metrics", 2)
     fleet_of = [well(name) for name in "abcd"]
-    page = shown(*fleet_of)
+    page = shown(*fleet_of, page=short)
     assert page.rows == ["a", "b"]
     assert "The first 2 of 4 are shown" in page.text
-    assert shown(*fleet_of, query=Query("id-d")).rows == ["d"]
+    assert shown(*fleet_of, query=Query("id-d"), page=short).rows == ["d"]
 
 
 def test_a_project_that_is_down_says_why_and_what_to_do() -> None:
-    text = shown(projects=(project(error=Unauthorized("HTTP 401 Unauthorized")),)).text
-    assert "The API refuses the key: HTTP 401 Unauthorized." in text
+    store = fleet()
+    fail(store, Unauthorized("HTTP 401 Unauthorized"))
+    text = shown_of(store).text
+    assert "The API rejects the key: HTTP 401 Unauthorized." in text
     assert Unauthorized.hint in text
 
 
 def test_before_the_first_poll_and_without_deployments_it_says_so() -> None:
-    assert "Nothing has been polled yet." in shown(ready=False).text
+    assert "Nothing has been polled yet." in shown_of(Store([Target("p")])).text
     assert "No deployment is seen." in shown().text
 
 
@@ -181,7 +190,7 @@ def test_one_that_does_not_exist_is_told() -> None:
 
 
 def test_the_policy_allows_what_is_in_the_page_and_nothing_else() -> None:
-    page = in_one_go(StatusPage("/m").render(in_one_go(report(facts(fleet()))), Query())).decode()
+    page = run(StatusPage("/m").render(run(report(facts(fleet()))), Query())).decode()
     inline = re.findall(r"<(style|script)[^>]*>(.*?)</\1>", page, re.DOTALL)
     assert [text for _, text in inline] == [STYLE.text, SCRIPT.text]
     assert STYLE.source in CONTENT_SECURITY_POLICY

@@ -7,28 +7,26 @@ import gzip
 import json
 
 import httpx
-import pytest
 
-from exporter.instrumentation import Instrumentation
+from exporter.self_metrics import SelfMetrics
 from exporter.status.report import Facts
-from exporter.web import status as module
 from exporter.web.limit import RequestLimit
 from exporter.web.refusals import Refusals
 from exporter.web.status import StatusReports, build
-from tests.unit.status.facts import facts, fleet, well
-from tests.unit.web.test_rendering import run
+from tests.pipeline import run
+from tests.unit.status.facts import facts_of, fleet_of, well
 
 
 class Told:
     """How often it was asked what is known."""
 
-    def __init__(self) -> None:
+    def __init__(self, fresh: float = 60.0) -> None:
         self.times = 0
-        self.reports = StatusReports(self.facts, "/metrics")
+        self.reports = StatusReports(self.facts, "/metrics", fresh)
 
-    def facts(self) -> Facts:
+    async def facts(self) -> Facts:
         self.times += 1
-        return facts(fleet(well(f"turn-{self.times}")))
+        return await facts_of(await fleet_of(well(f"turn-{self.times}")))
 
     async def get(self, path: str) -> httpx.Response:
         async with client(self) as web:
@@ -46,18 +44,16 @@ def test_however_many_ask_it_is_made_once() -> None:
         assert {answer.status_code for answer in answers} == {200}
         assert told.times == 1
 
-    run(test)
+    run(test())
 
 
-def test_it_is_made_anew_when_it_is_no_longer_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FRESH", 0.0)
-
+def test_it_is_made_anew_when_it_is_no_longer_fresh() -> None:
     async def test() -> None:
-        told = Told()
+        told = Told(fresh=0.0)
         assert "turn-1" in (await told.get("/")).text
         assert "turn-2" in (await told.get("/")).text
 
-    run(test)
+    run(test())
 
 
 def test_both_say_what_they_are_and_are_not_to_be_kept() -> None:
@@ -68,7 +64,7 @@ def test_both_say_what_they_are_and_are_not_to_be_kept() -> None:
         assert {answer.headers["cache-control"] for answer in (page, status)} == {"no-store"}
         assert [d["deployment"] for d in status.json()["deployments"]] == ["turn-1"]
 
-    run(test)
+    run(test())
 
 
 def test_gzip_for_those_who_take_it() -> None:
@@ -80,7 +76,7 @@ def test_gzip_for_those_who_take_it() -> None:
         assert int(answer.headers["content-length"]) == len(raw)
         assert json.loads(gzip.decompress(raw))["version"] == "1.2.3"
 
-    run(test)
+    run(test())
 
 
 def test_what_is_asked_wrongly() -> None:
@@ -90,20 +86,20 @@ def test_what_is_asked_wrongly() -> None:
             head = await web.head("/")
             assert (head.status_code, head.content) == (200, b"")
 
-    run(test)
+    run(test())
 
 
 def test_only_so_many_at_a_time() -> None:
     async def test() -> None:
-        instrumentation = Instrumentation()
-        limited = RequestLimit(build(Told().reports), 1, Refusals(instrumentation), "page_limit")
+        own = SelfMetrics()
+        limited = RequestLimit(build(Told().reports), 1, Refusals(own), "page_limit")
         async with httpx.AsyncClient(transport=httpx.ASGITransport(limited), base_url="http://exporter") as web:
             answers = await asyncio.gather(web.get("/"), web.get("/api/v1/status"))
             assert [answer.status_code for answer in answers] == [200, 503]
             assert answers[1].headers["retry-after"] == "1"
             assert (await web.get("/")).status_code == 200
         refused = {"reason": "page_limit"}
-        counted = instrumentation.registry.get_sample_value("together_exporter_http_clients_refused_total", refused)
+        counted = own.live.get_sample_value("together_exporter_http_clients_refused_total", refused)
         assert counted == 1
 
-    run(test)
+    run(test())

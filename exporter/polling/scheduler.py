@@ -1,0 +1,155 @@
+"""When each plan is polled: at once, then evenly spread; never twice at a time; what was missed is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_SUBMITTED, JobSubmissionEvent
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
+
+from exporter.polling.plan import Plan
+
+CLOCK_CHECK = 5.0  # s; how long a step of the wall clock may go unnoticed
+CLOCK_STEP = 1.0  # s; a wall clock that moves this much against the monotonic one was set, not slewed
+
+SOONEST = 0.5  # of an interval; between a first poll and its second
+
+Run = Callable[[Plan], Awaitable[object]]
+log = structlog.get_logger()
+
+
+class Spread(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 ships no types
+    """At `first`, once more `phase` seconds later, then every `interval` seconds."""
+
+    def __init__(self, first: datetime, phase: float, interval: float) -> None:
+        self._first = first
+        self._phase = timedelta(seconds=phase)
+        self._interval = timedelta(seconds=interval)
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:  # noqa: ARG002 - APScheduler's
+        if previous is None:
+            return self._first
+        return previous + (self._phase if previous == self._first else self._interval)
+
+
+class SteadyScheduler(AsyncIOScheduler):  # type: ignore[misc]  # APScheduler 3 ships no types
+    """Follows steps of the wall clock, by which APScheduler lives: set back an hour, it would not poll for an hour."""
+
+    def __init__(self, on_step: Callable[[float], None], clock_offset: Callable[[], float]) -> None:
+        super().__init__(timezone=UTC)
+        self._on_step = on_step
+        self._clock_offset = clock_offset
+        self._offset = clock_offset()
+
+    def _process_jobs(self) -> float:
+        step = self._clock_offset() - self._offset
+        if abs(step) >= CLOCK_STEP:
+            self._offset += step
+            self._on_step(step)
+        wait = super()._process_jobs()
+        return CLOCK_CHECK if wait is None else min(float(wait), CLOCK_CHECK)
+
+
+class Scheduler:
+    """Runs plans; to be started inside the event loop. `count_missed` is told how many polls did not run.
+
+    `clock_offset`: the wall clock's seconds less the monotonic clock's, which change where it is set."""
+
+    def __init__(
+        self,
+        count_missed: Callable[[int], object],
+        clock_offset: Callable[[], float] = lambda: time.time() - time.monotonic(),
+    ) -> None:
+        self._missed = count_missed
+        self._last: dict[str, datetime] = {}  # by plan ID: the last time it was due
+        self._intervals: dict[str, float] = {}
+        self._jobs = SteadyScheduler(self._shift, clock_offset)
+        self._jobs.add_listener(self._count_missed, EVENT_JOB_SUBMITTED | EVENT_JOB_MAX_INSTANCES)
+
+    def start(self) -> None:
+        self._jobs.start()
+
+    def stop(self) -> None:
+        """No poll starts any more, those in flight are cancelled."""
+        self._jobs.shutdown(wait=False)
+
+    def next_polls(self) -> dict[str, datetime]:
+        """When each plan is due next, by plan ID."""
+        return {job.id: job.next_run_time for job in self._jobs.get_jobs()}
+
+    def plan(
+        self, plans: Sequence[Plan], run: Run, gaps: Mapping[str, float], kept: Container[str] = frozenset()
+    ) -> None:
+        """Polls these plans and no others. Those of the projects in `kept` that were there keep their times.
+
+        `gaps`: by project, the seconds between two first polls, so that the API is not met by a burst."""
+        wanted = {plan.id: plan for plan in plans}
+        for job in self._jobs.get_jobs():
+            plan = wanted.get(job.id)
+            if plan is None or plan.project not in kept or self._intervals[job.id] != plan.interval:
+                job.remove()
+                del self._intervals[job.id]
+                self._last.pop(job.id, None)
+        for plan, first, phase in spread(list(wanted.values()), gaps):
+            if plan.id in self._intervals:
+                self._jobs.modify_job(plan.id, args=(plan, run))
+            else:
+                self._add(plan, run, first, phase)
+
+    def _add(self, plan: Plan, run: Run, first: float, phase: float) -> None:
+        self._intervals[plan.id] = plan.interval
+        self._jobs.add_job(
+            _run_one,
+            Spread(datetime.now(UTC) + timedelta(seconds=first), phase, plan.interval),
+            args=(plan, run),
+            id=plan.id,
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,  # APScheduler's default drops a run that is a second late
+        )
+
+    def _count_missed(self, event: JobSubmissionEvent) -> None:
+        """APScheduler merges late runs and skips what would overlap; both are runs that did not happen."""
+        interval = self._intervals.get(event.job_id)
+        if interval is None:
+            return
+        due = event.scheduled_run_times[-1]
+        last = self._last.get(event.job_id)
+        self._last[event.job_id] = due
+        merged = round((due - last).total_seconds() / interval) - 1 if last is not None else 0
+        skipped = event.code == EVENT_JOB_MAX_INSTANCES
+        self._missed(max(merged, 0) + skipped)
+
+    def _shift(self, step: float) -> None:
+        log.warning("clock was set", step=f"{step:+.1f}s", effect="polls keep their intervals")
+        move = timedelta(seconds=step)
+        self._last = {plan: moment + move for plan, moment in self._last.items()}
+        for job in self._jobs.get_jobs():
+            job.modify(next_run_time=job.next_run_time + move)
+
+
+def spread(plans: Sequence[Plan], gaps: Mapping[str, float]) -> list[tuple[Plan, float, float]]:
+    """(plan, seconds until its first poll, seconds from there to its second).
+
+    First polls follow each other at their project's gap; second ones are even over an interval that begins half an
+    interval later, so that none comes right after a first one."""
+    seen: dict[str, int] = {}
+    result = []
+    for index, plan in enumerate(plans):
+        position = seen[plan.project] = seen.get(plan.project, -1) + 1
+        share = (index + 1) / len(plans)
+        phase = plan.interval * (share if share >= SOONEST else share + 1)
+        result.append((plan, position * gaps.get(plan.project, 0.0), phase))
+    return result
+
+
+async def _run_one(plan: Plan, run: Run) -> None:
+    try:
+        await run(plan)
+    except asyncio.CancelledError:
+        return  # the daemon stops; APScheduler would log this as a failed job

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from exporter.api.errors import ApiError, RateLimited, ServerError, Unreachable
+from exporter.api.rate_limit import BACKED_OFF_POLLS, MAX_PAUSE, RateLimit
+
+ONE, OTHER = "deployments/a", "deployments/b"
+
+
+class LeapingLoop(asyncio.SelectorEventLoop):
+    """Nobody waits: where everyone sleeps, the clock leaps to who wakes first. Requests note when they were sent."""
+
+    now = 1000.0
+
+    def time(self) -> float:
+        return self.now
+
+    def _run_once(self) -> None:
+        scheduled = getattr(self, "_scheduled", None)
+        if scheduled and not getattr(self, "_ready", None):
+            self.now = max(self.now, scheduled[0].when())
+        super()._run_once()  # type: ignore[misc]  # asyncio's own, without a type
+
+
+def in_leaps(work: Coroutine[Any, Any, list[float]]) -> list[float]:
+    with asyncio.Runner(loop_factory=LeapingLoop) as runner:
+        return runner.run(work)
+
+
+async def turns(limit: RateLimit, *paths: str) -> list[float]:
+    """When requests that all want to be sent at once are sent, in seconds from now."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    async def sent(path: str) -> float:
+        await limit.turn(path)
+        return loop.time() - began
+
+    return await asyncio.gather(*(sent(path) for path in paths))
+
+
+def test_requests_are_evenly_spaced() -> None:
+    async def work() -> list[float]:
+        return await turns(RateLimit(5.0, asyncio.get_running_loop().time), *[ONE] * 4)
+
+    assert in_leaps(work()) == pytest.approx([0.0, 0.2, 0.4, 0.6])
+
+
+def test_time_that_nobody_used_is_not_saved_up() -> None:
+    async def work() -> list[float]:
+        loop = asyncio.get_running_loop()
+        limit = RateLimit(5.0, loop.time)
+        await turns(limit, ONE)
+        await asyncio.sleep(100)
+        return await turns(limit, ONE, ONE, OTHER)
+
+    assert in_leaps(work()) == pytest.approx([0.0, 0.2, 0.4])
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def pause(error: ApiError, interval: float = 30.0, *, path: str = ONE) -> float | None:
+    """How long requests to a path pause after the error of a request to ONE; None where they do not."""
+    clock = Clock()
+    limit = RateLimit(1000.0, clock)
+    limit.note(ONE, error, interval)
+    for tenths in range(10 * int(MAX_PAUSE) + 20):
+        clock.now = tenths / 10
+        try:
+            asyncio.run(limit.turn(path))
+        except type(error):
+            continue
+        return clock.now or None
+    return float("inf")
+
+
+@pytest.mark.parametrize(
+    ("error", "own", "others"),
+    [
+        pytest.param(RateLimited("429", retry_after=7.0), 7.0, 7.0, id="429 with Retry-After"),
+        pytest.param(RateLimited("429"), 2.0 * BACKED_OFF_POLLS, 2.0 * BACKED_OFF_POLLS, id="429 without"),
+        pytest.param(RateLimited("429", retry_after=36000.0), MAX_PAUSE, MAX_PAUSE, id="429 for ten hours"),
+        pytest.param(ServerError("503", retry_after=7.0), 7.0, None, id="503 with Retry-After"),
+        pytest.param(ServerError("503"), None, None, id="503 without"),
+        pytest.param(Unreachable("refused"), None, None, id="no answer"),
+    ],
+)
+def test_only_a_429_pauses_the_whole_project(error: ApiError, own: float | None, others: float | None) -> None:
+    assert pause(error, 2.0) == own
+    assert pause(error, 2.0, path=OTHER) == others
+
+
+def test_a_429_without_retry_after_leaves_out_at_least_every_other_poll() -> None:
+    assert 1.0 < BACKED_OFF_POLLS < 2.0
+
+
+def test_during_a_pause_the_cause_is_raised_without_a_request() -> None:
+    clock = Clock()
+    limit = RateLimit(5.0, clock)
+    limit.note(ONE, RateLimited("HTTP 429", retry_after=9.6), 30.0)
+    with pytest.raises(RateLimited, match=r"^no request for another 10s, as the API asked: HTTP 429$"):
+        asyncio.run(limit.turn(OTHER))
+
+
+def test_of_two_pauses_the_longer_one_holds() -> None:
+    clock = Clock()
+    limit = RateLimit(5.0, clock)
+    limit.note(ONE, RateLimited("HTTP 429", retry_after=60.0), 30.0)
+    limit.note(ONE, RateLimited("HTTP 429", retry_after=5.0), 30.0)
+    clock.now = 59.0
+    with pytest.raises(RateLimited):
+        asyncio.run(limit.turn(ONE))
+
+
+def test_a_pause_that_begins_while_a_request_waits_for_its_turn_holds_for_it() -> None:
+    async def work() -> list[float]:
+        loop = asyncio.get_running_loop()
+        limit = RateLimit(0.1, loop.time)
+        await limit.turn(ONE)
+        waiting = asyncio.ensure_future(limit.turn(ONE))
+        await asyncio.sleep(5)
+        limit.note(OTHER, RateLimited("HTTP 429", retry_after=60.0), 30.0)
+        with pytest.raises(RateLimited):
+            await waiting
+        return []
+
+    in_leaps(work())

@@ -1,0 +1,377 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from exporter.api.errors import ApiError, InternalError, InvalidResponse, NotFound, ServerError
+from exporter.api.listing import Item, Listing, Unreadable
+from exporter.api.models import Deployment, Dropped, Queue, Reading, Replica
+from exporter.state.instant import Instant
+from exporter.state.projects import (
+    after_failed_list,
+    after_failed_one,
+    after_failed_queue,
+    after_list,
+    after_one,
+    after_queue,
+    queues_of,
+    reconfigured,
+)
+from exporter.state.records import Limits, Project, Record, Target
+from tests.pipeline import at, run
+
+DOWN = ServerError("HTTP 503")
+GONE = NotFound("HTTP 404")
+LISTED, EACH = Target("p", stale_after=60.0), Target("p", ("a",), is_listed=False)
+SCALED = {"metric": "QueueBacklogPerWorker", "target": 1.0}
+
+
+def item(id_: str | None, name: str | None = None, **more: Any) -> Reading:
+    return Reading(Deployment(id=id_, name=name, **more))
+
+
+def listed(before: Project, *items: Item, second: float = 0.0, **more: Any) -> Project:
+    return run(after_list(before, Listing(items, **more), at(second)))
+
+
+def polled(before: Project, key: str, reading: Reading, second: float = 0.0) -> Project:
+    return run(after_one(before, key, reading, at(second)))
+
+
+def errors(project: Project) -> dict[str, str | None]:
+    """The reason of each record's failed poll."""
+    return {key: record.poll.error.reason if record.poll.error else None for key, record in project.records.items()}
+
+
+def state_of(record: Record) -> Deployment:
+    assert record.state is not None
+    return record.state.deployment
+
+
+def test_a_good_answer_makes_a_record() -> None:
+    project = polled(Project(EACH), "a", item("1", "a", status="Ready"), 5)
+    record = project.records["a"]
+    assert (record.name, record.poll.error, record.poll.succeeded) == ("a", None, at(5))
+    assert state_of(record).status == "Ready"
+
+
+def test_an_equal_answer_keeps_the_very_state_and_history() -> None:
+    before = polled(Project(EACH), "a", item("1", "a", status="Ready"), 0)
+    after = polled(before, "a", item("1", "a", status="Ready"), 5)
+    assert after.records["a"].state is before.records["a"].state
+    assert after.records["a"].history is before.records["a"].history
+    assert after.records["a"].poll.succeeded == at(5)
+
+
+@pytest.mark.parametrize(("name", "id_", "shown"), [("n", "1", "n"), (None, "1", "1"), (None, None, "a")])
+def test_a_deployment_is_called_by_its_name_else_its_id_else_its_key(
+    name: str | None, id_: str | None, shown: str
+) -> None:
+    assert polled(Project(EACH), "a", item(id_, name, status="Ready")).records["a"].name == shown
+
+
+@pytest.mark.parametrize("error", [DOWN, InvalidResponse("no JSON"), InternalError("KeyError")], ids=lambda e: e.reason)
+def test_a_failed_poll_keeps_the_state_and_the_time_of_the_last_success(error: ApiError) -> None:
+    before = polled(Project(EACH), "a", item("1", "n"), 5)
+    record = after_failed_one(before, "a", error).records["a"]
+    assert record.state is before.records["a"].state
+    assert (record.name, record.poll.error, record.poll.succeeded) == ("n", error, at(5))
+
+
+def test_a_404_ends_the_state_at_once() -> None:
+    before = polled(Project(EACH), "a", item("1", "a"), 5)
+    record = after_failed_one(before, "a", GONE).records["a"]
+    assert (record.state, record.poll.error, record.poll.succeeded) == (None, GONE, at(5))
+
+
+def test_a_first_poll_that_fails_makes_a_record_too() -> None:
+    record = after_failed_one(Project(EACH), "a", DOWN).records["a"]
+    assert (record.name, record.state, record.poll.succeeded) == ("a", None, None)
+
+
+@pytest.mark.parametrize("target", [Target("p"), Target("p", ("b",), is_listed=False)], ids=["listed", "another key"])
+def test_an_answer_that_nobody_asks_for_any_more_changes_nothing(target: Target) -> None:
+    before = Project(target)
+    assert polled(before, "a", item("1", "a")) is before
+    assert after_failed_one(before, "a", DOWN) is before
+
+
+def test_a_list_for_a_project_that_is_polled_one_by_one_changes_nothing() -> None:
+    before = Project(EACH)
+    assert listed(before, item("1", "a")) is before
+    assert after_failed_list(before, DOWN) is before
+
+
+def test_what_a_complete_list_lacks_is_gone() -> None:
+    before = listed(Project(LISTED), item("1", "a"), item("2", "b"))
+    after = listed(before, item("2", "b"), second=1)
+    assert list(after.records) == ["2"]
+    assert list(after.absent) == ["1"]
+
+
+@pytest.mark.xfail(reason="after_list takes what the limit left out for gone", strict=True)
+def test_what_is_configured_and_listed_beyond_the_limit_is_not_taken_for_gone() -> None:
+    target = Target("p", ("a", "b"), limits=Limits(max_deployments_per_project=1))
+    project = listed(Project(target), item("1", "a"), item("2", "b"))
+    assert project.dropped == (Dropped("deployment_limit"),)
+    assert "not_found" not in errors(project).values()
+
+
+def test_what_is_configured_and_not_listed_is_not_found() -> None:
+    target = Target("p", ("a", "2"))
+    before = listed(Project(target), item("1", "a"), item("2", "b"))
+    after = listed(before, item("2", "b"), second=1)
+    assert errors(after) == {"2": None, "a": "not_found"}
+    assert after.records["a"].state is None
+    assert errors(listed(Project(target), item("2", "b"))) == {"2": None, "a": "not_found"}
+
+
+@pytest.mark.parametrize("target", [LISTED, Target("p", ("a", "2"))], ids=["discovered", "configured"])
+def test_what_an_incomplete_list_lacks_is_kept_as_in_a_failed_poll(target: Target) -> None:
+    before = listed(Project(target), item("1", "a"), item("2", "b"))
+    after = listed(before, item("2", "b"), second=1, is_complete=False)
+    kept = "1" if target is LISTED else "a"
+    assert errors(after) == {"2": None, kept: "invalid_response"}
+    assert after.records[kept].state is before.records[kept].state
+    assert after.records[kept].poll.succeeded == at(0)
+    assert after.listing is not None
+    assert after.listing.error is None
+
+
+def test_what_an_incomplete_list_lacks_stays_within_the_limit() -> None:
+    """Else a list that is never complete would grow by each deployment that ever was."""
+    target = replace(LISTED, limits=Limits(max_deployments_per_project=3))
+    project = listed(Project(target), item("1"), item("2"), item("3"))
+    project = listed(project, item("4"), item("5"), second=1, is_complete=False)
+    assert list(project.records) == ["4", "5", "1"]
+    assert errors(project) == {"4": None, "5": None, "1": "invalid_response"}
+
+
+def test_what_an_incomplete_list_lacks_and_is_configured_has_a_record() -> None:
+    after = listed(Project(Target("p", ("a",))), is_complete=False)
+    assert errors(after) == {"a": "invalid_response"}
+
+
+def test_a_failed_list_stands_for_all_deployments() -> None:
+    before = listed(Project(Target("p", ("a", "b"))), item("1", "a"))
+    after = after_failed_list(before, DOWN)
+    assert errors(after) == {"a": "server_error", "b": "server_error"}
+    assert after.records["a"].state is before.records["a"].state
+    assert after.listing is not None
+    assert (after.listing.error, after.listing.succeeded) == (DOWN, at(0))
+    assert after_failed_list(Project(LISTED), DOWN).listing is not None
+
+
+def test_a_404_for_the_list_is_never_taken_for_all_gone() -> None:
+    before = listed(Project(LISTED), item("1", "a"))
+    after = after_failed_list(before, GONE)
+    assert errors(after) == {"1": "invalid_response"}
+    assert after.records["1"].state is before.records["1"].state
+    assert after.listing is not None
+    assert after.listing.error is not None
+    assert after.listing.error.reason == "invalid_response"
+
+
+def test_an_unreadable_item_is_a_failed_poll_of_that_deployment_alone() -> None:
+    before = listed(Project(LISTED), item("1", "a"), item("2", "b"))
+    large = Unreadable("1", "c", InvalidResponse("too large"))
+    after = listed(before, large, item("2", "b"), second=1)
+    assert errors(after) == {"1": "invalid_response", "2": None}
+    assert (after.records["1"].name, after.records["1"].state) == ("c", before.records["1"].state)
+    new = listed(Project(LISTED), Unreadable("1", None, InvalidResponse("too large")))
+    assert (new.records["1"].name, new.records["1"].state) == ("1", None)
+
+
+def test_what_the_list_brought_and_is_left_out_is_remembered() -> None:
+    target = replace(LISTED, limits=Limits(max_deployments_per_project=1))
+    after = listed(Project(target), item("1"), item("2"), dropped=(Dropped("invalid_value"),))
+    assert after.dropped == (Dropped("invalid_value"), Dropped("deployment_limit"))
+    assert listed(after, item("1")).dropped == ()
+
+
+def counted(project: Project) -> dict[str, int]:
+    return dict(project.records["1"].history.counts.status_changes)
+
+
+@pytest.mark.parametrize(
+    ("back_at", "changes"), [(30.0, {"Failed": 1, "Ready": 1}), (89.9, {"Failed": 1, "Ready": 1}), (90.0, {})]
+)
+def test_counters_go_on_where_a_deployment_is_back_before_it_would_be_stale(
+    back_at: float, changes: dict[str, int]
+) -> None:
+    project = listed(Project(LISTED), item("1", status="Ready"))
+    project = listed(project, item("1", status="Failed"), second=10)
+    project = listed(project, second=30)
+    project = listed(project, item("1", status="Ready"), second=back_at)
+    assert counted(project) == changes
+
+
+def test_one_that_is_gone_for_long_is_forgotten() -> None:
+    project = listed(listed(Project(LISTED), item("1")), second=10)
+    assert list(listed(project, second=69).absent) == ["1"]
+    assert list(listed(project, second=70).absent) == []
+
+
+LIMITS = Limits(max_replicas_per_deployment=2)
+REPLICAS = {name: Replica() for name in "dbca"}
+
+
+@pytest.mark.parametrize(
+    ("limits", "shown", "dropped"),
+    [
+        (Limits(), "abcd", ()),
+        (LIMITS, "ab", (Dropped("replica_limit", "replica_events", 2),)),
+        (Limits(replica_metrics=False), "", ()),
+        (Limits(max_replicas_per_deployment=0), "", (Dropped("replica_limit", "replica_events", 4),)),
+    ],
+    ids=["all", "two", "none wanted", "none allowed"],
+)
+def test_replicas_beyond_the_limit_are_left_out(limits: Limits, shown: str, dropped: tuple[Dropped, ...]) -> None:
+    before = polled(Project(replace(EACH, limits=limits)), "a", item("1", replica_events=REPLICAS))
+    state = before.records["a"].state
+    assert state is not None
+    assert "".join(name for name, _ in state.replicas) == shown
+    assert state.dropped == dropped
+    others = polled(Project(EACH), "a", item("1", replica_events=REPLICAS))
+    again = reconfigured(others, replace(EACH, limits=limits)).records["a"].state
+    assert again == state
+
+
+def test_a_reload_to_the_same_target_keeps_the_very_project() -> None:
+    before = listed(Project(LISTED), item("1", "a"))
+    assert reconfigured(before, Target("p", stale_after=60.0)) is before
+
+
+def test_a_new_project_is_empty() -> None:
+    assert reconfigured(None, LISTED) == Project(LISTED)
+
+
+def test_a_reload_to_another_fetch_begins_anew() -> None:
+    before = polled(Project(EACH), "a", item("1", "a"))
+    assert reconfigured(before, replace(EACH, is_listed=True)).records == {}
+
+
+@pytest.mark.parametrize(
+    ("target", "kept"),
+    [
+        pytest.param(Target("p"), "12", id="everything"),
+        pytest.param(Target("p", exclude=("a",)), "2", id="exclude"),
+        pytest.param(Target("p", include=("a",)), "1", id="include"),
+        pytest.param(Target("p", ("2",)), "2", id="configured by ID"),
+        pytest.param(Target("p", ()), "", id="nothing configured"),
+        pytest.param(Target("p", shard_index=0, shard_total=2), "1", id="a shard"),
+        pytest.param(Target("p", shard_index=1, shard_total=2), "2", id="the other shard"),
+    ],
+)
+def test_a_reload_keeps_what_is_still_wanted(target: Target, kept: str) -> None:
+    before = listed(Project(Target("p", stale_after=10)), item("1", "a"), item("2", "b"))
+    after = reconfigured(before, target)
+    assert "".join(after.records) == kept
+    for key in kept:
+        assert after.records[key] == before.records[key]
+        assert after.records[key].state is before.records[key].state
+    assert after.target is target
+    assert after.listing is before.listing
+
+
+def test_a_reload_of_one_by_one_keeps_what_is_still_configured() -> None:
+    before = Project(Target("p", ("a", "b"), is_listed=False))
+    before = after_failed_one(polled(before, "a", item("1", "a")), "b", DOWN)
+    after = reconfigured(before, Target("p", ("b", "c"), is_listed=False))
+    assert after.records == {"b": before.records["b"]}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "key"),
+    [
+        pytest.param(Target("p"), Target("p", ("a",)), "a", id="discovered, then configured by name"),
+        pytest.param(Target("p", ("a",)), Target("p"), "1", id="configured by name, then discovered"),
+        pytest.param(Target("p", ("a",)), Target("p", ("1",)), "1", id="configured by name, then by ID"),
+    ],
+)
+def test_a_deployment_that_is_wanted_in_another_way_goes_on(before: Target, after: Target, key: str) -> None:
+    """Its counters belong to ID and shown name, which are the same; a list that fails now is a failed poll of it."""
+    project = listed(Project(before), item("1", "a", status="Ready"))
+    project = reconfigured(listed(project, item("1", "a", status="Failed"), second=1), after)
+    assert list(project.records) == [key]
+    failed = after_failed_list(project, DOWN)
+    assert errors(failed) == {key: "server_error"}
+    project = listed(project, item("1", "a", status="Ready"), second=2)
+    assert project.records[key].history.counts.status_changes == {"Failed": 1, "Ready": 1}
+
+
+def test_after_a_reload_a_configured_name_is_still_of_the_oldest() -> None:
+    old, young = item("2", "a", created_at="2026-01-01T00:00:00Z"), item("1", "a", created_at="2026-05-01T00:00:00Z")
+    before = listed(Project(Target("p")), young, old)
+    after = reconfigured(before, Target("p", ("a",)))
+    assert {key: state_of(record).id for key, record in after.records.items()} == {"a": "2", "1": "1"}
+    assert {key: state_of(record).id for key, record in reconfigured(after, Target("p")).records.items()} == {
+        "1": "1",
+        "2": "2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(Target("p", ("x",)), Target("p"), id="a configured one that was not found"),
+        pytest.param(Target("p", ("x",)), Target("p", ("y",)), id="one that is not configured any more"),
+        pytest.param(Target("p"), Target("p", exclude=("x",)), id="an unreadable one that is excluded"),
+    ],
+)
+def test_a_reload_keeps_no_record_without_state_that_nobody_asks_for(before: Target, after: Target) -> None:
+    items = [Unreadable("1", "x", InvalidResponse("too large"))] if before.keys is None else []
+    project = listed(Project(before), *items)
+    assert len(project.records) == 1
+    assert reconfigured(project, after).records == {}
+
+
+def queue(waiting: float) -> Queue:
+    return Queue(messages_waiting=waiting)
+
+
+def test_queues_are_those_that_scale_a_deployment_and_those_configured() -> None:
+    project = listed(
+        Project(replace(LISTED, queues=("extra", "b"))),
+        item("1", "b", autoscaling=SCALED),
+        item("2", "c", autoscaling={**SCALED, "model": "m"}),
+        item("3", "d", autoscaling={"metric": "HTTPTotalRequests"}),
+        item("4", "e"),
+    )
+    assert queues_of(project.records, project.target) == ["b", "extra", "m"]
+
+
+@pytest.mark.parametrize(("error", "kept"), [(DOWN, queue(3)), (GONE, None)], ids=["503", "404"])
+def test_a_queue_that_fails_keeps_its_counts_but_for_a_404(error: ApiError, kept: Queue | None) -> None:
+    before = after_queue(Project(LISTED), "q", queue(3), at(5))
+    after = after_failed_queue(before, "q", error).queues["q"]
+    assert (after.counts, after.poll.error, after.poll.succeeded) == (kept, error, at(5))
+    assert after_failed_queue(Project(LISTED), "q", error).queues["q"].counts is None
+
+
+def test_a_reload_ends_queues_that_nobody_asks_for() -> None:
+    target = replace(LISTED, queues=("x", "y"))
+    before = after_queue(after_queue(Project(target), "x", queue(1), at(0)), "y", queue(2), at(0))
+    assert list(reconfigured(before, replace(LISTED, queues=("y",))).queues) == ["y"]
+
+
+def test_a_list_forgets_the_queues_of_deployments_that_are_gone() -> None:
+    """Else memory would grow with each queue that ever was."""
+    project = listed(Project(LISTED), item("1", "a", autoscaling=SCALED), item("2", "b", autoscaling=SCALED))
+    for name in ("a", "b"):
+        project = after_queue(project, name, queue(1), at(0))
+    project = listed(project, item("2", "b", autoscaling=SCALED), second=1)
+    assert list(project.queues) == ["b"]
+
+
+def test_what_is_built_changes_nothing_of_what_was() -> None:
+    moment: Instant = at(1)
+    before = listed(Project(LISTED), item("1", "a"), item("2", "b"))
+    records, absent = dict(before.records), dict(before.absent)
+    listed(before, item("2", "c", status="Failed"), second=1)
+    after_failed_list(before, DOWN)
+    after_queue(before, "q", queue(1), moment)
+    reconfigured(before, Target("p", include=("b",)))
+    assert (before.records, before.absent, before.queues) == (records, absent, {})
