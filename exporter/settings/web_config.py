@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from exporter.settings import file as config_file
 from exporter.settings.durations import Duration
 from exporter.settings.file import ConfigFile, KeyPath
-from exporter.settings.problems import ConfigError, Problem, message, show_key
+from exporter.settings.problems import ConfigError, Problem, message
 
 BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
 VERSIONS = {
@@ -190,7 +190,7 @@ def read(name: str) -> WebConfig:
     """Raises ConfigError with everything that is wrong with the file or with the files it names."""
     given = config_file.read(name)
     try:
-        parsed = WebConfigFile.model_validate({key: v for key, v in given.values.items() if v is not None})
+        parsed = WebConfigFile.model_validate(given.values)
     except ValidationError as error:
         raise ConfigError(
             [_problem(given, d["loc"], message(d, KNOWN_KEYS)) for d in error.errors(include_url=False)]
@@ -280,5 +280,4 @@ def _written(folder: str, name: str, text: str) -> str:
 
 def _problem(given: ConfigFile, location: KeyPath | tuple[Any, ...], text: str) -> Problem:
     path = tuple(step for step in location if step != "[key]")
-    line = next((given.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in given.lines), None)
-    return Problem(given.name, show_key(path), text, line)
+    return given.problem(path, text)

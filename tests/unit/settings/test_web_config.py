@@ -130,10 +130,10 @@ def test_what_is_accepted_here_is_accepted_by_prometheus(text: str, folder: Path
         ('http_server_config: {headers: {Content-Security-Policy: "a\\nb: c"}}', "characters that no header has"),
         ("basic_auth_users: {alice: plaintext}", "basic_auth_users.alice: is not a bcrypt hash"),
         ("rate_limit: {interval: 5}", "write"),
-        ("[", "is not YAML"),
+        ("[", "is not valid YAML"),
     ],
 )
-def test_a_mistake_is_named_with_its_mend(text: str, message: str, folder: Path) -> None:
+def test_a_mistake_is_named_with_its_hint(text: str, message: str, folder: Path) -> None:
     lock(folder / "key.pem", folder / "locked.pem")
     with pytest.raises(ConfigError) as raised:
         configured(folder, text)
