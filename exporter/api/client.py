@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import itertools
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 import stamina
@@ -63,13 +62,15 @@ set_on_retry_hooks(())  # stamina's own log every retry with its arguments, and 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where and how one project is polled. `timeout` is seconds over a whole poll, retries and body included;
-    `key` is asked before each request and raises Unauthorized where there is none."""
+    `key` is called before each request and raises Unauthorized where there is none. `tls` None: no encryption."""
 
     project: str
     base_url: str
-    key: Callable[[], str]
+    key: Callable[[], Awaitable[str]]
     timeout: float
     max_requests_per_second: float
+    proxy: str | None = None
+    tls: ssl.SSLContext | None = None
 
 
 class Client:
@@ -83,7 +84,6 @@ class Client:
         self._pace = Pace(endpoint.max_requests_per_second, _loop_time)
         self._list = ListReader()
         self._slots = asyncio.Semaphore(MAX_CONCURRENCY)
-        url = urlsplit(endpoint.base_url)
         self._http = httpx.AsyncClient(
             base_url=endpoint.base_url.rstrip("/") + "/",
             headers={
@@ -93,8 +93,9 @@ class Client:
             },
             timeout=None,  # noqa: S113 - httpx's is per read; the deadline below is over everything
             follow_redirects=False,  # the key goes to no other host
-            trust_env=not _is_loopback(url.hostname or ""),  # proxies from the environment
-            verify=_tls() if url.scheme == "https" else False,
+            trust_env=False,  # proxies and authorities come from the settings, which name what is wrong with them
+            proxy=_proxy(endpoint),
+            verify=endpoint.tls or False,
         )
 
     async def deployment(self, name_or_id: str) -> Reading:
@@ -144,7 +145,7 @@ class Client:
         raise AssertionError("stamina ends with a result or an error")
 
     async def _once(self, path: str, query: dict[str, str]) -> bytes:
-        headers = {"Authorization": f"Bearer {self._endpoint.key()}"}
+        headers = {"Authorization": f"Bearer {await self._endpoint.key()}"}
         code = NO_ANSWER
         try:
             async with _translated(), self._http.stream("GET", path, params=query, headers=headers) as response:
@@ -181,7 +182,18 @@ async def _translated() -> AsyncIterator[None]:
         yield
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         ours = next(HTTPX_ERRORS[kind] for kind in type(error).__mro__ if kind in HTTPX_ERRORS)
-        raise ours(f"{type(error).__name__}: {error}", retryable=ours is Unreachable) from None
+        detail = _verification(error) or f"{type(error).__name__}: {error}"
+        raise ours(detail, retryable=ours is Unreachable) from None
+
+
+def _verification(error: BaseException | None) -> str | None:
+    """Why the server's certificate is not trusted, and what to do; None where that is not what went wrong."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            hint = "name your certificate authority in ca_file or SSL_CERT_FILE"
+            return f"certificate verification failed: {error.verify_message}; {hint}"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _status_error(response: httpx.Response) -> ApiError:
@@ -225,11 +237,8 @@ def _loop_time() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _is_loopback(host: str) -> bool:
-    return host in {"localhost", "::1"} or host.startswith("127.")
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """One for all projects: loading the certificate authorities takes longer than a poll."""
-    return httpx.create_ssl_context()
+def _proxy(endpoint: Endpoint) -> httpx.Proxy | None:
+    if endpoint.proxy is None:
+        return None
+    encrypted = endpoint.proxy.lower().startswith("https:")
+    return httpx.Proxy(endpoint.proxy, ssl_context=endpoint.tls if encrypted else None)
