@@ -9,7 +9,7 @@ import gc
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.poller import BUG, Plan, Poller
 from exporter.records import Instant, Limits, Target, View
 from exporter.scheduler import Scheduler
-from exporter.settings.keys import KeySource, KeyUnusable
+from exporter.settings.keys import KeyReader, KeyUnusable
 from exporter.settings.load import Loaded
 from exporter.settings.model import Settings
 from exporter.settings.problems import ConfigError
@@ -44,6 +44,7 @@ from exporter.web.limit import RequestLimit
 from exporter.web.listener import show_address
 from exporter.web.metrics import MetricsEndpoint
 from exporter.web.own import OwnMetrics, Registries
+from exporter.web.prefix import RoutePrefix
 from exporter.web.refusals import Refusals
 from exporter.web.rendering import Rendering
 from exporter.web.server import server as web_server
@@ -130,7 +131,7 @@ class Daemon:
         for poller in self._parts.pollers.values():
             await poller.retire()
 
-    async def serve(self, sock: socket.socket) -> None:
+    async def serve(self, socks: Sequence[socket.socket]) -> None:
         """Until SIGTERM or SIGINT, or until the task is cancelled."""
         gc.set_threshold(*GARBAGE_THRESHOLDS)
         stop = asyncio.Event()
@@ -141,12 +142,13 @@ class Daemon:
         refusals = Refusals(self.instrumentation)
         app = web_app.build(self._limited(scheduler, refusals), self.store.is_ready, lifecycle)
         gate = Gate(web.max_connections, self._access, refusals)
+        app = RoutePrefix(app, web.route_prefix) if web.route_prefix else app
         server = web_server(Doorkeeper(app, self._access, refusals), gate)
         with _signals(stop, reload):
             self._schedule(scheduler)
             scheduler.start()
-            serving = asyncio.create_task(server.serve(sockets=[sock]))
-            self._announce(sock)
+            serving = asyncio.create_task(server.serve(sockets=list(socks)))
+            self._announce(socks)
             notify.notify(notify.READY)
             drawing = asyncio.create_task(self._rendering.stay_current())
             stopping = asyncio.create_task(stop.wait())
@@ -217,11 +219,11 @@ class Daemon:
             self._configuration_state = state
             self.instrumentation.reload_successful.set(state)
 
-    def _announce(self, sock: socket.socket) -> None:
+    def _announce(self, socks: Sequence[socket.socket]) -> None:
         projects = self._parts.loaded.projects
         log.info(
             "listening",
-            address=show_address(sock),
+            address=",".join(map(show_address, socks)),
             version=__version__,
             projects=",".join(project.name for project in projects),
             polls=len(self.plans),
@@ -239,7 +241,7 @@ class Daemon:
     async def _take_up(self, scheduler: Scheduler) -> str | None:
         old = self._parts
         try:
-            loaded = self._load()
+            loaded = await asyncio.to_thread(self._load)  # a file that hangs must not hold the loop
         except ConfigError as error:
             self._reload_problem = str(error)
             self._note_configuration()
@@ -271,9 +273,11 @@ class Daemon:
         endpoint = Endpoint(
             project.name,
             project.base_url,
-            functools.partial(_key, project.key),
+            functools.partial(_key, KeyReader(project.key)),
             project.poll_timeout,
             project.max_requests_per_second,
+            project.proxy.get_secret_value() if project.proxy else None,
+            project.tls,
         )
         client = Client(endpoint, self.instrumentation)
         return Poller(client, self.store, self.instrumentation, clock)
@@ -318,6 +322,7 @@ def _signals(stop: asyncio.Event, reload: Callable[[], Coroutine[Any, Any, objec
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, start_reload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # blocked from the start on, so that it does not kill
     try:
         yield
     finally:
@@ -340,7 +345,7 @@ def _target(project: Project, settings: Settings) -> Target:
     keys = _keys(project, settings)
     limits = Limits(
         stale_after=project.stale_after,
-        replica_metrics=settings.replica_metrics,
+        replica_metrics=project.replica_metrics,
         max_replicas_per_deployment=settings.max_replicas_per_deployment,
         max_deployments_per_project=settings.max_deployments_per_project,
     )
@@ -362,8 +367,8 @@ def _is_wanted(project: Project, settings: Settings, deployment: Deployment) -> 
     return project.wants(name) and belongs(deployment.id or name, settings.shard.index, settings.shard.total)
 
 
-def _key(source: KeySource) -> str:
+async def _key(reader: KeyReader) -> str:
     try:
-        return source.read()
+        return await reader.read()
     except KeyUnusable as error:
         raise Unauthorized(f"no usable API key: {error}") from None
