@@ -72,5 +72,5 @@ def test_another_answer_than_well_is_told(start: Start) -> None:
 
 
 def test_it_knows_where_the_daemon_listens_by_default() -> None:
-    assert WebSettings().listen_address == program.DEFAULT_ADDRESS
+    assert WebSettings().listen_address == (program.DEFAULT_ADDRESS,)
     assert f"{ENV_PREFIX}WEB__LISTEN_ADDRESS" == program.ADDRESS_VARIABLE
