@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic_core import ErrorDetails
+if TYPE_CHECKING:  # the health check reads files too, and starts every few seconds
+    from pydantic_core import ErrorDetails
 
 EXIT_CODE = 2
 # For readers who do not know Python; pydantic's own message stands for what is not here.
