@@ -56,9 +56,17 @@ def settings(environ: Mapping[str, str]) -> tuple[dict[str, str], list[Problem]]
 
 def _check_json(text: str) -> None:
     try:
-        json.loads(text)
+        has_null = _has_null(json.loads(text))
     except (ValueError, RecursionError):
         raise ValueError("is not valid JSON, which lists and maps need; see docs/configuration.md") from None
+    if has_null:
+        raise ValueError("has a null; give it a value, or leave its key out")
+
+
+def _has_null(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_null, value.values()))
+    return any(map(_has_null, value)) if isinstance(value, list) else value is None
 
 
 def _shown(name: str) -> str:
@@ -66,12 +74,16 @@ def _shown(name: str) -> str:
 
 
 def _unknown(name: str, known: set[str]) -> str:
-    same = {re.sub("_+", "_", each): each for each in known}
-    wanted = re.sub("_+", "_", name.upper())
-    near = difflib.get_close_matches(wanted, same, n=1)
+    same = {_plain(each): each for each in known}
+    near = difflib.get_close_matches(_plain(name), same, n=1)
     if near:
         return f"is not a known variable; did you mean {same[near[0]]}?"
     return "is not a known variable; unset it, or see the list in docs/configuration.md"
+
+
+def _plain(name: str) -> str:
+    """Without the prefix, and with single underscores."""
+    return re.sub("_+", "_", name.upper().removeprefix(ENV_PREFIX))
 
 
 def _known() -> Iterator[str]:

@@ -20,7 +20,7 @@ YAML_TAG = "tag:yaml.org,2002:"
 PLAIN_TAGS = frozenset({f"{YAML_TAG}{kind}" for kind in ("null", "bool", "int", "float", "str", "timestamp", "merge")})
 
 # libyaml's parser is 20 times as fast. Its composer is not used: it overflows the C stack on deep nesting.
-Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+FastLoader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +39,20 @@ class ConfigFile:
         return Problem(self.name, show_key(path), message, self.line(path))
 
 
-def read(name: str) -> ConfigFile:
+def read(name: str, loader_class: type[Any] = FastLoader) -> ConfigFile:
     """Raises ConfigError where the file cannot be read or is not YAML with a mapping at its top."""
     try:
-        return _parse(name, read_text(name, MAX_FILE_SIZE))
+        return _parse(name, read_text(name, MAX_FILE_SIZE), loader_class)
     except Unreadable as error:
         raise ConfigError([Problem(name, "", str(error))]) from None
     except _Refused as error:
         raise ConfigError([Problem(name, show_key(error.path), error.message, error.line)]) from None
 
 
-def _parse(name: str, text: str) -> ConfigFile:
+def _parse(name: str, text: str, loader_class: type[Any]) -> ConfigFile:
     loader = None
     try:
-        loader = Loader(text)
+        loader = loader_class(text)
         root = _Composer(loader).document()
         return _Reader(name, loader).read(root) if root is not None else ConfigFile(name)
     except yaml.reader.ReaderError as error:

@@ -182,7 +182,7 @@ class ProjectSettings(_Section):
     label_rules: tuple[LabelRuleSettings, ...] = Field(
         (), description="Labels for deployments whose name matches; of several matching rules, the last one wins."
     )
-    label_variables: tuple[Name, ...] = Field(
+    label_variables: Annotated[tuple[Name, ...], AfterValidator(_label_variables)] = Field(
         (), description="Environment variables of a deployment whose plain value becomes a label; never a secret's."
     )
     max_requests_per_second: float = Field(

@@ -32,14 +32,16 @@ def read_bytes(name: str, max_bytes: int) -> bytes:
         descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not block the open
     except (OSError, ValueError) as error:
         raise Unreadable(f"cannot be read: {_reason(error)}; check the path and its permissions") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
         if kind != stat.S_IFREG:
             raise Unreadable(f"is {KINDS.get(kind, 'not a file')}; name a regular file")
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             content = file.read(max_bytes + 1)
-        except OSError as error:
-            raise Unreadable(f"cannot be read: {_reason(error)}") from None
+    except OSError as error:
+        raise Unreadable(f"cannot be read: {_reason(error)}") from None
+    finally:
+        os.close(descriptor)
     if len(content) > max_bytes:
         raise Unreadable(f"is larger than {max_bytes // 1024} KiB; check the path")
     return content
