@@ -19,6 +19,7 @@ from exporter.cli.options import PROGRAM, SERVE_OPTIONS, Run, completion, parser
 from exporter.daemon import Daemon
 from exporter.instrumentation import described
 from exporter.metrics.reference import reference
+from exporter.settings.addresses import parse as parse_address
 from exporter.settings.load import Loaded, load
 from exporter.settings.model import option_name
 from exporter.settings.problems import EXIT_CODE, ConfigError
@@ -38,7 +39,9 @@ class Unusable(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Raises SystemExit: 0 fine, 1 ran and failed, 2 unusable command line, environment or configuration."""
+    """Raises SystemExit: 0 fine, 1 ran and failed, 2 unusable command line, environment or configuration.
+
+    Raises OSError where the output cannot be written."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or (words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}):
         words.insert(0, "serve")
@@ -47,13 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if options.run not in DAEMONS:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         code = options.run(options)
-        sys.stdout.flush()
     except (ConfigError, Unusable) as error:
         code = _failed(str(error), error.exit_code)
     except KeyboardInterrupt:
         code = FAILED
-    except OSError as error:  # a full disk, or a reader that left
-        code = _failed(f"cannot write the output: {error.strerror or error}", FAILED)
     sys.exit(code)
 
 
@@ -146,6 +146,8 @@ def _usable(make: Callable[[], T]) -> T:
 def _socket(option: str, address: str) -> socket.socket:
     """Listening. `option`: the one that sets the address."""
     try:
+        parsed = parse_address(address)
+        socket.getaddrinfo(parsed.host or None, parsed.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         return listen(address)
     except ValueError as error:
         raise Unusable(f"{option}: {error}") from None

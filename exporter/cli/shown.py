@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,10 +30,9 @@ def show(check: Check, output: str) -> None:
     if output == "json":
         sys.stdout.write(CHECK.dump_json(check, indent=2).decode() + "\n")
         return
-    for problem in check.problems:
-        print(_printable(str(problem)), file=sys.stderr)
-    for warning in check.warnings:
-        print(_printable(f"warning: {warning}"), file=sys.stderr)
+    with contextlib.suppress(OSError):  # the exit code tells of the problems where stderr cannot
+        for text in (*map(str, check.problems), *(f"warning: {warning}" for warning in check.warnings)):
+            print(_printable(text), file=sys.stderr)
     out = _console()
     if not check.problems:
         _say(out, *_configuration(check))
@@ -132,7 +133,7 @@ def _print_table(out: Console, deployments: Sequence[CheckedDeployment]) -> None
     in_terminal = out.file.isatty()
     columns, dropped = list(COLUMNS), list(DROPPED_FIRST)
     table = _table(columns, deployments, edge=in_terminal)
-    while in_terminal and dropped and out.measure(table).minimum > out.width:
+    while in_terminal and dropped and _width(out, table) > out.width:
         columns = [column for column in columns if column.header != dropped[0]]
         del dropped[0]
         table = _table(columns, deployments, edge=in_terminal)
@@ -141,6 +142,10 @@ def _print_table(out: Console, deployments: Sequence[CheckedDeployment]) -> None
         out.print(table)
         out.width = width
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def _width(out: Console, table: Table) -> int:
+    return out.measure(table, options=out.options.update(width=UNBOUNDED)).maximum
 
 
 def _table(columns: Sequence[Column], deployments: Sequence[CheckedDeployment], *, edge: bool) -> Table:
@@ -159,8 +164,14 @@ def _errors(deployments: Sequence[CheckedDeployment]) -> Iterator[str]:
             yield f"{each.project}/{each.deployment}: {each.error.reason}: {each.error.message}{near}"
 
 
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        """The reader left: reported as everything else that cannot be written."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def _console() -> Console:
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = _Output(highlight=False, markup=False, emoji=False)
     if not console.file.isatty():
         console.width = UNBOUNDED
     return console

@@ -9,23 +9,25 @@ import signal
 import sys
 from typing import NoReturn
 
-INTERRUPTED = 1  # exit code
+FAILED = 1  # exit code
 
 
 def main() -> NoReturn:
     """Runs the command line and ends the process."""
     _open_standard_streams()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # kept until the daemon handles it; others unblock it
-    code: object = INTERRUPTED
+    code, unwritten = FAILED, None
     try:
         from exporter.cli import commands  # noqa: PLC0415 - takes most of the start, which a signal must not end
 
         commands.main()
     except SystemExit as end:
-        code = end.code
+        code = end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt:
         pass
-    _end(code if isinstance(code, int) else 0)
+    except OSError as error:
+        unwritten = error
+    _end(code, unwritten)
 
 
 def _open_standard_streams() -> None:
@@ -40,11 +42,21 @@ def _open_standard_streams() -> None:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal may not be UTF-8
 
 
-def _end(code: int) -> NoReturn:
-    """Without waiting for threads: one may hang for minutes in a resolver or a network file system."""
+def _end(code: int, unwritten: OSError | None) -> NoReturn:
+    """Without waiting for threads: one may hang for minutes in a resolver or a network file system.
+
+    `unwritten`: why the output could not be written; None where it could so far."""
     with contextlib.suppress(Exception):
         atexit._run_exitfuncs()  # noqa: SLF001 - as multiprocessing does in its processes
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
+    try:
+        if unwritten is None:
+            sys.stdout.flush()
+    except OSError as error:
+        unwritten = error
+    with contextlib.suppress(OSError):
+        if unwritten is not None:  # a full disk, or a reader that left
+            code = code or FAILED
+            reason = unwritten.strerror or str(unwritten)
+            print(f"together-exporter: cannot write the output: {reason}", file=sys.stderr)
+        sys.stderr.flush()
     os._exit(code)
