@@ -104,7 +104,7 @@ def _first(addresses: Any) -> str:
 
 
 def problem(url: str) -> str | None:
-    """Why the daemon is not well at this URL, or None. A certificate is not verified: nothing is read or told."""
+    """Why the daemon is not well at this URL, or None. A certificate is not verified: no secret is sent."""
     scheme, where, path, *_ = urlsplit(url)
     connection = _secure(where) if scheme == "https" else http.client.HTTPConnection(where, timeout=TIMEOUT)
     try:

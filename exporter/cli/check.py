@@ -54,7 +54,7 @@ class CheckedDeployment(Deployment):
 @dataclass(frozen=True, slots=True)
 class Check:
     """`ok`: the configuration can be run and, where it was polled, every poll worked. `deployments`: None where none
-    were asked for. `series`: of the whole page; None likewise."""
+    were polled. `series`: of the whole page; None likewise."""
 
     ok: bool
     file: str | None = None
@@ -104,7 +104,7 @@ def read(loaded: Loaded) -> Check:
 
 
 async def polled(loaded: Loaded, ended: Callable[[], object]) -> Check:
-    """The same, and everything asked of the API once; `ended` is called after each poll."""
+    """The same, after each deployment was fetched once; `ended` is called after each poll."""
     quiet = loaded.settings.model_copy(update={"log": LogSettings(level="error")})
     daemon = Daemon(lambda: replace(loaded, settings=quiet), runtime_metrics=False)
     try:

@@ -148,15 +148,15 @@ def _add_settings(parser: argparse.ArgumentParser, paths: Sequence[Path]) -> Non
 def _add_setting(group: argparse._ArgumentGroup, section: str, name: str) -> None:
     field = SECTIONS[section,].model_fields[name]
     choices = CHOICES.get(f"{section}.{name}", ())
-    told = [str(field.description), *([f"One of {', '.join(choices)}."] if choices else []), _default(field.default)]
+    parts = [str(field.description), *([f"One of {', '.join(choices)}."] if choices else []), _default(field.default)]
     shape: dict[str, Any] = {"metavar": name.rsplit("_", 1)[-1].upper(), "type": _not_empty}
     if field.annotation is bool:
         shape = {"action": "store_const", "const": True}
     elif name == "listen_address":
         shape["action"] = "append"
-        told.append("Repeatable.")
+        parts.append("Repeatable.")
     variable = f"{ENV_PREFIX}{section}__{name}".upper()
-    text = f"{' '.join(told)} [${variable}]".replace("%", "%%")
+    text = f"{' '.join(parts)} [${variable}]".replace("%", "%%")
     group.add_argument(option_name((section, name)), dest=f"{section}.{name}", help=text, **shape)
 
 
