@@ -47,6 +47,10 @@ MB = 1e6
 SCRAPES = 500  # over which the processor time of one is averaged
 
 
+async def _key() -> str:
+    return "k"
+
+
 def getter(address: str, path: str, headers: dict[str, str]) -> Callable[[], float]:
     """Times one request over a connection that stays open."""
     connection = http.client.HTTPConnection(address, timeout=60)
@@ -193,7 +197,7 @@ def holds(size: int, rounds: int, changing: str) -> Iterator[Row]:
 
 def _poller(address: str, store: Store) -> Poller:
     reporter = Reporter("p", SelfMetrics(runtime=False))
-    client = Client(Endpoint("p", f"http://{address}/v1", lambda: "k", 60, 1000), reporter.request_ended)
+    client = Client(Endpoint("p", f"http://{address}/v1", _key, 60, 1000), reporter.request_ended)
     return Poller(client, store, reporter, now)
 
 

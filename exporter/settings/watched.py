@@ -1,4 +1,4 @@
-"""The web configuration as it is now: a changed file is noticed when it is asked for, not when somebody says so."""
+"""The current web configuration: its files are checked for changes each time it is used."""
 
 from __future__ import annotations
 

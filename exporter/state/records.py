@@ -7,7 +7,6 @@ rendered again is known by `is`.
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from typing import NamedTuple
 
 from exporter.api.errors import ApiError
 from exporter.api.models import Deployment, Dropped, Queue, Replica
+from exporter.patterns import matches
 from exporter.state.history import History
 from exporter.state.instant import Instant
 from exporter.state.shards import belongs
@@ -27,11 +27,6 @@ class Limits:
     replica_metrics: bool = True
     max_replicas_per_deployment: int = 200
     max_deployments_per_project: int = 10_000
-
-
-@functools.lru_cache(maxsize=1000)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +52,10 @@ class Target:
         if self.keys is not None:
             return id_ in self.configured or name in self.configured
         shown = name or id_ or ""
-        included = not self.include or any(_compiled(pattern).fullmatch(shown) for pattern in self.include)
+        included = not self.include or any(matches(pattern, shown) for pattern in self.include)
         return (
             included
-            and not any(_compiled(pattern).fullmatch(shown) for pattern in self.exclude)
+            and not any(matches(pattern, shown) for pattern in self.exclude)
             and belongs(id_ or shown, self.shard_index, self.shard_total)
         )
 

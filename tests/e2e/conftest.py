@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -19,11 +19,14 @@ from tests.conftest import until
 LISTENING = re.compile(r"""address(?:=|": ")127\.0\.0\.1:(\d+)""")
 
 
+COMMAND = (sys.executable, "-m", "exporter")
+
+
 class Process:
     """One command of ours, its log as it comes, ended by its ID."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
-        command = [sys.executable, "-m", "exporter", *arguments]
+    def __init__(self, arguments: list[str], environment: dict[str, str], command: Sequence[str] = COMMAND) -> None:
+        command = [*command, *arguments]
         env = {"PATH": os.environ["PATH"], **environment}
         self.popen = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.log = ""

@@ -52,18 +52,18 @@ def test_a_key_alone_is_a_configuration() -> None:
     assert "2 requests a minute" in done.stdout
 
 
-def test_all_problems_at_once_each_with_file_line_key_and_mend(tmp_path: Path) -> None:
+def test_all_problems_at_once_each_with_file_line_key_and_hint(tmp_path: Path) -> None:
     text = "pol_interval: 30s\npoll_timeout: 10\nprojects:\n  - name: p\n    deploymnts: [a]\n    api_key_env: NOPE\n"
     done = run("check", written(tmp_path, text))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
-        f'{tmp_path / "c.yml"}: poll_timeout: "10" has no unit; write 10s (line 2)',
-        f'{tmp_path / "c.yml"}: projects[0].deploymnts: is not a known key; did you mean "deployments"? (line 5)',
-        f'{tmp_path / "c.yml"}: pol_interval: is not a known key; did you mean "poll_interval"? (line 1)',
+        f'{tmp_path / "c.yml"}:1: pol_interval: is not a known key; did you mean "poll_interval"?',
+        f'{tmp_path / "c.yml"}:2: poll_timeout: "10" has no unit; write 10s',
+        f'{tmp_path / "c.yml"}:5: projects[0].deploymnts: is not a known key; did you mean "deployments"?',
     ]
     told = json.loads(run("check", written(tmp_path, text), "--output=json").stdout)
     assert told["ok"] is False
-    assert told["problems"][1] == {
+    assert told["problems"][2] == {
         "source": str(tmp_path / "c.yml"),
         "key": "projects[0].deploymnts",
         "message": 'is not a known key; did you mean "deployments"?',
@@ -108,10 +108,10 @@ def test_a_wrong_name_is_told_with_the_near_ones(steady: SimulatorServer, tmp_pa
     )
     done = run("check", "--poll", file, TOGETHER_API_KEY=API_KEY)
     assert done.returncode == 1
+    lines = done.stdout.splitlines()
     unknown = "not_found: The API does not know this deployment: HTTP 404 Not Found."
-    assert f"{unknown} Did you mean chat-prod?" in done.stdout
-    (no_near_one,) = [line for line in done.stdout.splitlines() if " zzz " in line]
-    assert no_near_one.endswith(unknown)
+    assert f"p/chat-prd: {unknown} Did you mean chat-prod?" in lines
+    assert f"p/zzz: {unknown}" in lines
     assert "\nnot_found: Check the name or ID under deployments" in done.stdout
     assert "1 of 3 deployments can be read" in done.stdout
 

@@ -104,7 +104,7 @@ def test_both_formats_plain_and_packed(steady: SimulatorServer, start: Start) ->
 def test_what_answers_and_what_does_not(steady: SimulatorServer, start: Start) -> None:
     url = start(listing(steady), TOGETHER_API_KEY=API_KEY).url()
     assert httpx.get(f"{url}/-/healthy").status_code == 200
-    assert 'href="/metrics"' in httpx.get(url).text
+    assert 'href="metrics"' in httpx.get(url).text
     assert httpx.get(f"{url}/favicon.ico").status_code == 404
     assert httpx.post(f"{url}/-/reload").status_code == 403
 

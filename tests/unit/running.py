@@ -63,7 +63,7 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
 async def running(configuration: Configuration) -> AsyncIterator[Running]:
     app = App(configuration.load, runtime_metrics=False)
     sock = listen("127.0.0.1:0")
-    serving = asyncio.create_task(app.serve(sock))
+    serving = asyncio.create_task(app.serve([sock]))
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{sock.getsockname()[1]}") as web:
             yield Running(app, web, serving)

@@ -68,13 +68,17 @@ async def read(body: bytes, _: float) -> Reading:
     return read_deployment(body)
 
 
+async def secret_key() -> str:
+    return "secret-key"
+
+
 @contextlib.asynccontextmanager
 async def opened(*answers: bytes, deadline: float = 20.0, rate: float = 1000.0) -> AsyncIterator[Setup]:
     api = Api(list(answers))
     server = await asyncio.start_server(api.accept, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     setup = Setup(api)
-    endpoint = Endpoint("p", url, lambda: "secret-key", deadline, rate)
+    endpoint = Endpoint("p", url, secret_key, deadline, rate)
     setup.client = Client(endpoint, setup.counted.append, lambda: setup.now)
     try:
         yield setup

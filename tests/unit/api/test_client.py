@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gzip
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ import stamina
 from exporter.api import client as client_module
 from exporter.api.client import HTTPX_ERRORS, MAX_BODY, Client, Endpoint, Request
 from exporter.api.errors import ERRORS, ApiError, PollTimeout, ServerError, Unauthorized
-from tests.unit.api.server import GOOD, OK, answer, opened, read, reason_of
+from tests.unit.api.server import GOOD, OK, answer, opened, read, reason_of, secret_key
 
 
 @pytest.mark.parametrize(
@@ -201,7 +200,7 @@ def test_requests_keep_their_distance_retries_included() -> None:
 
 
 def test_without_a_key_nothing_is_asked() -> None:
-    def no_key() -> str:
+    async def no_key() -> str:
         raise Unauthorized("no usable API key: the file is empty")
 
     async def poll() -> tuple[str, int]:
@@ -236,27 +235,7 @@ def test_a_query_is_encoded() -> None:
 @pytest.mark.parametrize("url", ["https://\xe9..x/v1", "http://a\x00b/v1", "https://[::/v1"], ids=repr)
 def test_a_base_url_that_httpx_cannot_use_is_a_value_error(url: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        Client(Endpoint("p", url, lambda: "k", 1.0, 1.0), print)
-
-
-ENVIRONMENTS = {
-    "a range of IPv6 in NO_PROXY": {"NO_PROXY": "10.0.0.0/8,fd00::/8", "HTTPS_PROXY": "http://127.0.0.1:1"},
-    "a SOCKS proxy": {"ALL_PROXY": "socks5://127.0.0.1:1"},
-    "a proxy of an unknown kind": {"HTTPS_PROXY": "gopher://127.0.0.1:1"},
-    "no such file of authorities": {"SSL_CERT_FILE": "/nowhere.pem"},
-}
-
-
-@pytest.mark.parametrize("variables", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
-def test_an_environment_that_httpx_cannot_use_is_a_value_error_at_most(
-    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client_module._tls.cache_clear()
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    with contextlib.suppress(ValueError):
-        Client(Endpoint("p", "https://api.example/v1", lambda: "k", 1.0, 1.0), print)
-    client_module._tls.cache_clear()
+        Client(Endpoint("p", url, secret_key, 1.0, 1.0), print)
 
 
 def test_retry_after_as_a_date() -> None:

@@ -19,8 +19,8 @@ from deploy.prometheus.records import records
 from deploy.prometheus.rules import GROUPS as RULE_GROUPS
 from deploy.prometheus.rules import groups
 from deploy.prometheus.thresholds import Thresholds, duration
-from exporter.instrumentation import described
 from exporter.metrics.families import GROUPS
+from exporter.self_metrics import described
 from tests.unit.deploy.cases import CASES, Case, Values
 
 ROOT = Path(__file__).parents[3]
