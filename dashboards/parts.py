@@ -19,7 +19,7 @@ from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from deploy.prometheus.thresholds import Thresholds
+from exporter.rules.config import RUNBOOKS
 
 TAG = "together-exporter"
 FLEET, DEPLOYMENT, EXPORTER = "together-fleet", "together-deployment", "together-exporter"  # kept: bookmarks have them
@@ -82,12 +82,7 @@ def new(title: str, uid: str, description: str) -> dashboard.Dashboard:
             .include_vars(True)
             .keep_time(True)
         )
-        .link(
-            dashboard.DashboardLink("Runbooks")
-            .type(models.DashboardLinkType.LINK)
-            .url(Thresholds().runbooks)
-            .target_blank(True)
-        )
+        .link(dashboard.DashboardLink("Runbooks").type(models.DashboardLinkType.LINK).url(RUNBOOKS).target_blank(True))
         .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
     )
 

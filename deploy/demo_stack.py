@@ -22,8 +22,7 @@ from urllib.request import urlopen
 
 import yaml
 
-from deploy.prometheus.rules import groups
-from deploy.prometheus.thresholds import Thresholds
+from exporter.rules.build import build
 
 HERE = Path(__file__).parent
 PACE = "2s"  # of polls, scrapes and rules
@@ -72,7 +71,7 @@ def started(stack: ExitStack, folder: Path, options: argparse.Namespace) -> Iter
     command = alertmanagers(folder, alertmanager)
     stack.enter_context(running(command, folder / "alertmanager.log", f"{alertmanager}/-/ready"))
     yield "alertmanager", alertmanager
-    rules = groups(Thresholds().faster(options.faster))
+    rules = build(faster=options.faster)
     command = prometheuses(folder, prometheus, exporter, alertmanager, rules)
     stack.enter_context(running(command, folder / "prometheus.log", f"{prometheus}/-/ready"))
     yield "prometheus", f"{prometheus}/alerts"
@@ -90,7 +89,7 @@ def prometheuses(folder: Path, address: str, exporter: str, alertmanager: str, r
         "global": {"scrape_interval": PACE, "evaluation_interval": PACE, "scrape_timeout": PACE},
         "rule_files": [str(written(folder / "rules.yml", rules))],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
-        "scrape_configs": [{"job_name": Thresholds().job, "static_configs": [{"targets": [exporter]}]}],
+        "scrape_configs": [{"job_name": "together-exporter", "static_configs": [{"targets": [exporter]}]}],
     }
     return [
         found("prometheus"),

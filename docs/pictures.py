@@ -20,8 +20,7 @@ from urllib.parse import urlencode
 import yaml
 
 from deploy.demo_stack import free_address, prometheuses, running
-from deploy.prometheus.rules import groups
-from deploy.prometheus.thresholds import Thresholds
+from exporter.rules.build import build
 from exporter.web import assets, page
 from tests.e2e.browser import Browser
 
@@ -98,7 +97,7 @@ def started(stack: ExitStack, folder: Path) -> tuple[str, str]:
     config.write_text(yaml.safe_dump({"poll_interval": "1s", "projects": [project], "gpu_hourly_cost": PRICES}))
     command = [*ours, "serve", f"--config.file={config}", f"--web.listen-address={exporter}"]
     stack.enter_context(running(command, folder / "exporter.log", f"{exporter}/-/healthy"))
-    command = prometheuses(folder, prometheus, exporter, "127.0.0.1:9", groups(Thresholds()))
+    command = prometheuses(folder, prometheus, exporter, "127.0.0.1:9", build())
     stack.enter_context(running(command, folder / "prometheus.log", f"{prometheus}/-/ready"))
     return exporter, prometheus
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 
 import uvloop
 
+from exporter.cli import rules
 from exporter.cli.options import PROGRAM, SERVE_OPTIONS, Run, completion, parser
 from exporter.daemon import Daemon
 from exporter.instrumentation import described
@@ -167,5 +168,7 @@ COMMANDS: Mapping[str, Run] = {
     "demo": _demo,
     "simulate": _simulate,
     "metrics": _metrics,
+    "rules": rules.rules,
+    "dashboards": rules.dashboards,
     "completion": _completion,
 }

@@ -8,22 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from deploy.prometheus.rules import groups
-from deploy.prometheus.thresholds import Thresholds
 from exporter.instrumentation import described
 from exporter.metrics.page import HEADERS
+from exporter.rules.build import build
 from exporter.simulator.scenario import load
 from tests.conftest import SimulatorServer, until
 from tests.e2e.conftest import Start
 from tests.e2e.documentation import Line, fenced, inline
 from tests.e2e.monitoring import Prometheus
 from tests.e2e.test_dashboards import answer_all, answered
+from tests.unit.rules.names import known
 
-METRIC = re.compile(r"\b(?:together_[a-z0-9_]+|project_[a-z_]+:together_[a-z0-9_]+:[a-z0-9]+|process_[a-z_]+)\b")
+METRIC = re.compile(r"\b(?:together[_:][a-z0-9_]+|process_[a-z_]+)\b")
 PLACEHOLDER = re.compile(r'(\w+)="\.\.\."')
-RECORDED = {rule["record"] for group in groups(Thresholds())["groups"] for rule in group["rules"] if "record" in rule}
 OWN = {sample.name for metric in described() for sample in metric.samples} | {metric.name for metric in described()}
-KNOWN = set(HEADERS["text"]) | RECORDED | OWN | {f"{name}_total" for name in OWN}
+KNOWN = set(HEADERS["text"]) | known() | OWN | {f"{name}_total" for name in OWN}
 STORY = """
 deployments:
   - {name: chat, replicas: 2, max_replicas: 3, gpu_count: 2, volume: weights, secret_expires_in: 864000,
@@ -78,7 +77,7 @@ def test_every_query_has_an_answer(start: Start, tmp_path: Path) -> None:
             f"- {{name: outage, base_url: '{outage.url}', {pace}}}\n",
             TOGETHER_API_KEY="k",
         )
-        rules = groups(Thresholds())
+        rules = build()
         target = daemon.url().removeprefix("http://")
         prometheus = entered.enter_context(Prometheus(target, tmp_path, rules=rules))
         until(lambda: bool(prometheus.query("together_deployment_poll_success")), "it is scraped")

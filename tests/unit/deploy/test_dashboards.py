@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dashboards.generate import BOARDS, written
-from tests.unit.deploy.test_rules import METRIC, shown
+from tests.unit.rules.names import METRIC, known
 
 HERE = Path(__file__).parents[3] / "dashboards"
 UIDS = {"fleet": "together-fleet", "deployment": "together-deployment", "exporter": "together-exporter"}
@@ -78,13 +78,13 @@ def test_every_metric_that_a_dashboard_names_exists() -> None:
     named = {name for board in BOARDS for name in METRIC.findall(written(board))}
     uids = {uid.replace("-", "_") for uid in UIDS.values()}
     assert len(named) > 30
-    assert named - uids <= shown(), named - shown()
+    assert named - uids <= known(), named - known()
 
 
 def test_what_prometheus_adds_is_all_that_is_not_ours() -> None:
     expressions = [target["expr"] for name in BOARDS for panel in panels(name) for target in panel["targets"]]
     names = {name for expr in expressions for name in re.findall(r"\b[a-z]+_[a-z_]+(?=\{)", expr)}
-    assert names - shown() - OTHERS <= {
+    assert names - known() - OTHERS <= {
         "process_resident_memory_bytes",
         "process_cpu_seconds_total",
         "process_open_fds",
