@@ -16,7 +16,9 @@ ARRIVING = frozenset(
         "together_deployment_readiness_lost_total",
         "together_deployment_replica_startup_seconds_count",
         "together_deployment_replica_startup_seconds_sum",
+        "together_deployment_replicas_ended_total",
         "together_deployment_replicas_with_reason",
+        "together_exporter_poll_interval_seconds",
         "together_project_items_dropped",
         "together_project_poll_error",
     }
