@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
 STATUSES = ("Updating", "Scaling", "Ready", "Failed", "ScaledToZero")
-CYCLE = 20.0  # s; a deployment fails in the second half of each
+CYCLE = 20.0  # s; a deployment is Ready, then Updating, then Failed
 
 
 class Exporter:
@@ -56,8 +56,9 @@ class Exporter:
 
 
 def _deployment(name: str, now: float, age: float) -> Iterator[str]:
-    fails = name == "embed" and age % CYCLE > CYCLE / 2
-    status = "Failed" if fails else "Ready"
+    phase = int(3 * (age % CYCLE) / CYCLE) if name == "embed" else 0
+    status = ("Ready", "Updating", "Failed")[phase]
+    fails = status == "Failed"
     d = f'project="p",deployment="{name}"'
     ready, desired, most = (0, 2, 3) if fails else (2, 2, 2)
     for kind, count in (("ready", ready), ("desired", desired), ("min", 1), ("max", most), ("updated", ready)):
@@ -70,6 +71,10 @@ def _deployment(name: str, now: float, age: float) -> Iterator[str]:
         yield f'together_deployment_replicas{{{d},status="{each}"}} {count}'
     if fails:
         yield f'together_deployment_replicas_with_reason{{{d},reason="CrashLoopBackOff",class="crash"}} 2'
+    for each in ("crash", "memory"):
+        yield f'together_deployment_replicas_ended_total{{{d},class="{each}"}} {int(age)}'
+    yield f"together_deployment_memory_bytes{{{d}}} 6e10"
+    yield f'together_deployment_volume_info{{{d},volume="v",mount_path="/m",version="1"}} 1'
     info = 'image="i",gpu_type="h100-80gb",capacity_type="stable"'
     yield f'together_deployment_info{{{d},id="id-{name}",{info},revision="{int(age / CYCLE)}"}} 1'
     yield f'together_deployment_labels{{{d},label_team="search"}} 1'
@@ -97,7 +102,8 @@ def _replica(r: str, status: str, now: float) -> Iterator[str]:
     yield f"together_replica_ready{{{r}}} {int(status == 'Running')}"
     yield f"together_replica_ready_timestamp_seconds{{{r}}} {now - 60}"
     yield f'together_replica_info{{{r},image="i",revision="1"}} 1'
-    yield f'together_replica_volume_preload_status{{{r},status="Completed"}} 1'
+    for each, holds in (("Completed", status == "Running"), ("Failed", status == "Waiting")):
+        yield f'together_replica_volume_preload_status{{{r},status="{each}"}} {int(holds)}'
     yield f"together_replica_volume_preload_started_timestamp_seconds{{{r}}} {now - 90}"
     yield f"together_replica_volume_preload_completed_timestamp_seconds{{{r}}} {now - 60}"
 
@@ -114,6 +120,7 @@ def _project(now: float, age: float) -> Iterator[str]:
     yield 'together_gpu_hourly_cost{gpu_type="h100-80gb"} 2.5'
     for code in (200, 429):
         yield f'together_exporter_api_requests_total{{project="p",code="{code}"}} {int(age * 4)}'
+    yield 'together_exporter_poll_interval_seconds{project="p"} 30'
     yield f'together_exporter_polls_total{{project="p",fetch="list"}} {int(age * 4)}'
     yield f'together_exporter_poll_failures_total{{project="p",fetch="list",reason="timeout"}} {int(age)}'
     for bound in ("0.1", "1", "+Inf"):
@@ -124,7 +131,7 @@ def _exporter(shard: tuple[int, int], now: float, age: float) -> Iterator[str]:
     yield 'together_exporter_build_info{version="1"} 1'
     yield f'together_exporter_shard_info{{index="{shard[0]}",total="{shard[1]}"}} 1'
     yield f"together_exporter_shards {shard[1]}"
-    yield "together_exporter_config_last_reload_successful 1"
+    yield f"together_exporter_config_last_reload_successful {int(age % CYCLE < CYCLE / 2)}"
     yield f"together_exporter_config_last_reload_success_timestamp_seconds {now - age}"
     yield f"together_exporter_polls_missed_total {int(age)}"
     yield f'together_exporter_http_clients_refused_total{{reason="connections"}} {int(age)}'
