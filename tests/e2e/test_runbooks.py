@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.simulator.scenario import load
 from tests.canaries import API_KEY, outputs
 from tests.conftest import ROOT, SimulatorServer, until
 from tests.e2e.conftest import Process, Start
@@ -21,7 +22,7 @@ NOT_SIMULATED = {  # what the simulator does not answer yet
     r"/deployments/DEPLOYMENT/(logs|revisions|rollback)\b": "a deployment's logs, revisions and rollback",
     r"/deployments/(secrets|storage/volumes)\b": "secrets and volumes",
     r"/deployment-request/": "a deployment's own health",
-    r"-X PATCH .*/deployments/DEPLOYMENT$": "changes of a deployment",
+    r"-X PATCH .*/deployments/DEPLOYMENT ": "changes of a deployment",
 }
 
 
@@ -48,26 +49,36 @@ def cases() -> Iterator[object]:
         yield pytest.param(command, marks=marks, id=f"{runbook}: {command[-60:]}")
 
 
+STORY = "deployments: [{name: chat-prod, replicas: 3, volume: weights, secret_expires_in: 864000}]"
+
+
 @pytest.fixture
-def daemon(steady: SimulatorServer, start: Start) -> Process:
-    config = f"poll_interval: 250ms\nprojects: [{{base_url: '{steady.url}', max_requests_per_second: 100}}]\n"
+def simulator(tmp_path: Path) -> Iterator[SimulatorServer]:
+    (tmp_path / "story.yml").write_text(STORY)
+    with SimulatorServer(load(str(tmp_path / "story.yml"))) as server:
+        yield server
+
+
+@pytest.fixture
+def daemon(simulator: SimulatorServer, start: Start) -> Process:
+    config = f"poll_interval: 250ms\nprojects: [{{base_url: '{simulator.url}', max_requests_per_second: 100}}]\n"
     daemon = start(config, "--web.enable-lifecycle", TOGETHER_API_KEY=API_KEY)
     until(lambda: daemon.get("/-/ready").status_code == 200, "it is polled")
     return daemon
 
 
 @pytest.mark.parametrize("command", [*cases()])
-def test_a_command_of_a_runbook_works(command: str, steady: SimulatorServer, daemon: Process) -> None:
-    deployment = steady.get("deployments/chat-prod").json()
-    variables = {each["name"]: each.get("value", "") for each in deployment["environment_variables"]}
+def test_a_command_of_a_runbook_works(command: str, simulator: SimulatorServer, daemon: Process) -> None:
+    deployment = simulator.get("deployments/chat-prod").json()
+    variables = {each["name"]: each for each in deployment["environment_variables"]}
     filled = {
-        API: f"{steady.url}/v1",
+        API: f"{simulator.url}/v1",
         EXPORTER: daemon.url(),
         "DEPLOYMENT": deployment["name"],
         "REPLICA": next(iter(deployment["replica_events"])),
-        "REVISION": variables["TOGETHER_DEPLOYMENT_REVISION_ID"],
+        "REVISION": variables["TOGETHER_DEPLOYMENT_REVISION_ID"]["value"],
         "QUEUE": "chat-prod",
-        "SECRET": "hf",
+        "SECRET": variables["HF_TOKEN"]["value_from_secret"],
     }
     text = command
     for blank, value in filled.items():
