@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dashboards.generate import BOARDS
 from exporter.cli.commands import main
 from exporter.rules.build import build
 from exporter.rules.config import RulesConfig
@@ -162,3 +164,10 @@ def test_dashboards_say_what_is_in_the_way(run: Run, tmp_path: Path) -> None:
     code, _, err = run("dashboards", str(tmp_path / "file"))
     assert (code, err.count("\n")) == (2, 1)
     assert "cannot be written" in err
+
+
+def test_every_dashboard_is_in_the_wheel() -> None:
+    """Else the command finds it in a checkout only."""
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    included = {source: f"exporter/{source}" for source in (f"dashboards/{name}.json" for name in BOARDS)}
+    assert build["force-include"] == included
