@@ -72,6 +72,13 @@ def test_an_exporter_that_was_away_does_not_make_the_hour_cheaper(promtool: str,
 
 
 @pytest.mark.parametrize("promtool", PROMTOOLS)
+def test_polls_that_fail_for_a_while_do_not_make_the_hour_dearer(promtool: str, tmp_path: Path) -> None:
+    inputs = [*exporter("a", "1x300")[:3], series(f'{READABLE},pod="a"}}', "1x90 0x4 1x200")]  # shown until stale_after
+    rules = only(*GPUS, "together:deployment_gpu_hours")
+    expect(promtool, tmp_path, rules, inputs, (HOURS, 119, 10))
+
+
+@pytest.mark.parametrize("promtool", PROMTOOLS)
 def test_a_deployment_that_was_there_for_half_an_hour_costs_half_an_hour(promtool: str, tmp_path: Path) -> None:
     inputs = [*exporter("a", "_x90 1x29 stale"), series(f'{READABLE},pod="z"}}', "1x300")]
     rules = only(*GPUS, "together:deployment_gpu_hours")
