@@ -51,7 +51,7 @@ def is_query(text: str) -> bool:
 
 def is_of_rules(line: Line) -> bool:
     """Asks for what takes longer than a test, or two exporters."""
-    return line.file.parent.name == "runbooks" or line.file.name in {"recipes.md", "alerting.md"}
+    return line.file.parent.name in {"runbooks", "dashboards"} or line.file.name in {"recipes.md", "alerting.md"}
 
 
 def filled(query: str) -> str:

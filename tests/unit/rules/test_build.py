@@ -51,6 +51,11 @@ def test_the_kept_labels_are_everywhere_and_nothing_is_aggregated_without() -> N
                 assert labels.startswith("cluster, team") or (kind, labels) == ("on", ""), (rule, labels)
 
 
+def test_no_matcher_is_a_regular_expression_of_one_value() -> None:
+    for rule in (rule for group in templates() for rule in group["rules"]):
+        assert not re.findall(r'[=!]~"[\w-]+"', rule["expr"]), rule
+
+
 def test_each_alert_can_be_changed_by_itself() -> None:
     override = Override.model_validate(
         {"severity": "info", "for": "1h", "labels": {"page": "no"}, "annotations": {"summary": "Mine."}}
