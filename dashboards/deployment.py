@@ -8,9 +8,11 @@ from grafana_foundation_sdk.models import dashboard as models
 from dashboards.parts import (
     DEPLOYMENT,
     GREEN,
+    IDENTITY,
     OLD,
     PLAIN,
     RED,
+    WHERE,
     WHICH,
     WHO,
     YELLOW,
@@ -28,7 +30,17 @@ READY = one("together_deployment_replicas_ready")
 STARTED = one("together_replica_volume_preload_started_timestamp_seconds", "replica")
 COMPLETED = one("together_replica_volume_preload_completed_timestamp_seconds", "replica")
 CHANGES = f"increase(together_deployment_status_changes_total{{{WHICH}}}[$__range])"
-EXPIRY = one("together_deployment_secret_expiry_timestamp_seconds", "variable")
+EXPIRY = one("together_deployment_secret_expiry_timestamp_seconds", "variable", "secret")
+SINCE = (
+    f"time() - max by ({IDENTITY}, status) (\n"
+    f"max_over_time(timestamp(together_deployment_status{{{WHICH}}} == 0)[$__range:1m])\n)\n"
+    f"and on ({IDENTITY}, status) {one('together_deployment_status', 'status')} == 1"
+)
+STARTUP = "increase(together_deployment_replica_startup_seconds_%s{" + WHICH + "}[1h])"
+QUEUE = (
+    f"max by (cluster, project, queue, state) (together_queue_jobs{{{WHERE}}})\n"
+    f"and on (cluster, project, queue) together_deployment_queue_info{{{WHICH}}}"
+)
 
 
 def band(panel: timeseries.Panel) -> timeseries.Panel:
@@ -94,12 +106,47 @@ def board() -> dashboard.Dashboard:
             number(
                 "Status changes",
                 "Changes of status in the time shown that the exporter saw; there may have been more.",
-                f"sum by (project, deployment) (\n  max by (project, deployment, status) ({CHANGES})\n)",
+                f"round(sum by ({IDENTITY}) (\n  max by ({IDENTITY}, status) ({CHANGES})\n))",
                 steps=((None, GREEN), (20, YELLOW)),
                 legend=WHO,
+                decimals=0,
             )
         )
-        .with_panel(timeline("Status", "The deployment's status, as of the last poll.", status_code(), height=5))
+        .with_panel(
+            number(
+                "Status since",
+                "Time in the current status; nothing where it has lasted longer than the time shown.",
+                SINCE,
+                unit="s",
+                steps=PLAIN,
+                width=8,
+                legend="{{status}}",
+            )
+        )
+        .with_panel(
+            number(
+                "GPU hours",
+                "GPU hours of ready replicas in the last 30 days. An estimate; needs the recording rules.",
+                f"sum by ({IDENTITY}) (sum_over_time(together:deployment_gpu_hours{{{WHICH}}}[30d]))",
+                steps=PLAIN,
+                width=8,
+                legend=WHO,
+                decimals=0,
+            )
+        )
+        .with_panel(
+            number(
+                "Cost",
+                "Cost of the last 30 days at the prices of each hour (gpu_hourly_cost), in your currency. An estimate; "
+                "needs the recording rules.",
+                f"sum by ({IDENTITY}) (sum_over_time(together:deployment_gpu_cost{{{WHICH}}}[30d]))",
+                steps=PLAIN,
+                width=8,
+                legend=WHO,
+                decimals=2,
+            )
+        )
+        .with_panel(timeline("Status", "The status, as of the last poll.", status_code(), height=5))
         .with_panel(
             band(
                 graph(
@@ -125,7 +172,7 @@ def board() -> dashboard.Dashboard:
                 "Replicas by revision",
                 "A rollout: replicas of the old revision go, those of the new one come.",
                 {
-                    f"{WHO} {{{{revision}}}}": "count by (project, deployment, revision) (\n"
+                    f"{WHO} {{{{revision}}}}": f"count by ({IDENTITY}, revision) (\n"
                     + one("together_replica_info", "replica", "revision")
                     + "\n)"
                 },
@@ -142,9 +189,17 @@ def board() -> dashboard.Dashboard:
         )
         .with_panel(
             graph(
+                "Time to ready",
+                "Mean time from the first sight of a replica to its readiness, over an hour.",
+                {WHO: f"max by ({IDENTITY}) ({STARTUP % 'sum'})\n/ max by ({IDENTITY}) ({STARTUP % 'count'})"},
+                unit="s",
+            )
+        )
+        .with_panel(
+            graph(
                 "Queue",
-                "Jobs waiting and running, where the exporter reads the queue (queue: true).",
-                {f"{WHO} {{{{state}}}}": one("together_queue_jobs", "state")},
+                "Jobs waiting and running in the queue that scales the deployment, where it is read (queue: true).",
+                {"{{project}} {{queue}} {{state}}": QUEUE},
                 stacked=True,
             )
         )
@@ -153,6 +208,7 @@ def board() -> dashboard.Dashboard:
                 "Autoscaling target",
                 "The value of the metric that autoscaling aims for, in that metric's own unit.",
                 {f"{WHO} {{{{metric}}}}": one("together_deployment_autoscaling_target", "metric")},
+                width=24,
             )
         )
         .with_panel(
@@ -168,6 +224,15 @@ def board() -> dashboard.Dashboard:
                 },
                 units={"ready for": "s"},
                 hidden=("is", "reason given", "info"),
+            )
+        )
+        .with_panel(
+            rows(
+                "Own labels",
+                "Your own labels of the deployment (labels, label_rules, label_variables).",
+                {"is": f"together_deployment_labels{{{WHICH}}}"},
+                hidden=("is",),
+                height=4,
             )
         )
         .with_panel(

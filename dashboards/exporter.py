@@ -5,9 +5,13 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import dashboard, heatmap
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from dashboards.parts import EXPORTER, GREEN, OLD, PLAIN, RED, dress, graph, new, number, query, rows, variable
+from dashboards.parts import EXPORTER, GREEN, OLD, PLAIN, RED, cluster, dress, graph, new, number, query, rows, variable
 
-THIS = 'job=~"$job",instance=~"$instance"'
+JOB = 'cluster=~"$cluster",job=~"$job"'
+THIS = f'{JOB},instance=~"$instance"'
+SHARDS = f"max by (cluster, job) (together_exporter_shards{{{JOB}}})"
+SHARDS_THERE = f"count by (cluster, job) (count by (cluster, job, index) (together_exporter_shard_info{{{JOB}}}))"
+EACH, REASON = "cluster, job, instance", "{{project}} {{reason}}"
 BUILD = "together_exporter_build_info"
 LAST = f"together_deployment_last_success_timestamp_seconds{{{THIS}}}"
 
@@ -26,8 +30,9 @@ def durations() -> heatmap.Panel:
 def board() -> dashboard.Dashboard:
     return (
         new("Together AI / Exporter", EXPORTER, "The exporter itself: polls, age of the data, its costs.")
-        .with_variable(variable("job", "Job", f"label_values({BUILD}, job)"))
-        .with_variable(variable("instance", "Instance", f'label_values({BUILD}{{job=~"$job"}}, instance)'))
+        .with_variable(cluster(BUILD))
+        .with_variable(variable("job", "Job", f'label_values({BUILD}{{cluster=~"$cluster"}}, job)'))
+        .with_variable(variable("instance", "Instance", f"label_values({BUILD}{{{JOB}}}, instance)"))
         .with_panel(
             number(
                 "Exporters", "Exporters that are scraped.", f"count({BUILD}{{{THIS}}})", steps=((None, RED), (1, GREEN))
@@ -37,7 +42,7 @@ def board() -> dashboard.Dashboard:
             number(
                 "Shards missing",
                 "Shards that should be there and are not.",
-                "max(together_exporter_shards) - count(count by (index) (together_exporter_shard_info))",
+                f"sum({SHARDS} - {SHARDS_THERE})",
             )
         )
         .with_panel(
@@ -92,7 +97,7 @@ def board() -> dashboard.Dashboard:
             graph(
                 "Age of the data",
                 "Time since the last good poll of the project's oldest deployment.",
-                {"{{project}}": f"max by (project) (\n  time() - {LAST}\n)"},
+                {"{{project}}": f"max by (cluster, project) (\n  time() - {LAST}\n)"},
                 unit="s",
             )
         )
@@ -100,20 +105,34 @@ def board() -> dashboard.Dashboard:
             graph(
                 "API requests",
                 "Requests to the API by status code, retries included; error got no answer.",
-                {"{{project}} {{code}}": rate("together_exporter_api_requests_total", "project, code") + " > 0"},
+                {
+                    "{{project}} {{code}}": rate("together_exporter_api_requests_total", "cluster, project, code")
+                    + " > 0"
+                },
                 unit="reqps",
                 stacked=True,
             )
         )
         .with_panel(
             graph(
-                "Missed and dropped",
-                "Polls that did not run in time, and what of the answers is left out, by reason.",
-                {
-                    "missed polls": f"sum(rate(together_exporter_polls_missed_total{{{THIS}}}[$__rate_interval]))",
-                    "{{reason}}": rate("together_exporter_series_dropped_total", "reason"),
-                },
+                "Missed polls",
+                "Polls that did not run in time.",
+                {"{{instance}}": rate("together_exporter_polls_missed_total", "instance")},
                 unit="ops",
+            )
+        )
+        .with_panel(
+            graph(
+                "Items left out",
+                "What the last polls brought and /metrics leaves out, by reason.",
+                {REASON: f"max by (cluster, project, reason) (together_project_items_dropped{{{THIS}}})"},
+            )
+        )
+        .with_panel(
+            graph(
+                "Projects that cannot be read",
+                "1 while the last poll of a project failed for the reason.",
+                {REASON: f"max by (cluster, project, reason) (together_project_poll_error{{{THIS}}})"},
             )
         )
         .with_panel(
@@ -153,9 +172,9 @@ def board() -> dashboard.Dashboard:
                 "Exporters",
                 "Version, shard, and how long ago the configuration was loaded.",
                 {
-                    "version is": f"max by (job, instance, version) ({BUILD}{{{THIS}}})",
-                    "shard is": f"max by (job, instance, index, total) (together_exporter_shard_info{{{THIS}}})",
-                    "configuration loaded": "time() - max by (job, instance) "
+                    "version is": f"max by ({EACH}, version) ({BUILD}{{{THIS}}})",
+                    "shard is": f"max by ({EACH}, index, total) (together_exporter_shard_info{{{THIS}}})",
+                    "configuration loaded": f"time() - max by ({EACH}) "
                     f"(together_exporter_config_last_reload_success_timestamp_seconds{{{THIS}}})",
                 },
                 units={"configuration loaded": "s"},

@@ -1,4 +1,4 @@
-"""Fleet: what is wrong now on top, then all deployments."""
+"""Fleet: what is wrong now on top, then usage and all deployments."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from grafana_foundation_sdk.builders import dashboard
 from dashboards.parts import (
     FLEET,
     GREEN,
+    IDENTITY,
     OLD,
+    PLAIN,
+    WHERE,
     WHICH,
     YELLOW,
+    chosen,
     graph,
     new,
     number,
-    of_type,
     one,
     rows,
     status_code,
@@ -24,25 +27,35 @@ from dashboards.parts import (
 FAILED = one("together_deployment_status", matching='status="Failed"')
 READY, WANTED = one("together_deployment_replicas_ready"), one("together_deployment_replicas_desired")
 UP = one("together_deployment_poll_success")
-CRASHING = one("together_replica_status_reason", "replica", matching='reason="CrashLoopBackOff"')
+REASONS = one("together_deployment_replicas_with_reason", "reason", matching='class="crash"')
 GPUS = one("together_deployment_gpus_per_replica", "gpu_type", matching='gpu_type=~"$gpu_type"')
-PRICE = "on (gpu_type) group_left () max by (gpu_type) (together_gpu_hourly_cost)"
+PRICE = "on (cluster, gpu_type) group_left () max by (cluster, gpu_type) (together_gpu_hourly_cost)"
 AGE = f"time() - {one('together_deployment_last_success_timestamp_seconds')}"
+QUEUE_JOBS = f"max by (cluster, project, queue, state) (together_queue_jobs{{{WHERE}}})"
+ALERTS = '{cluster=~"$cluster",project=~"$project|",alertname=~"Together.+"%s}'
+ALERT = "cluster, project, deployment, queue, secret, job, alertname, severity"
+MONTH = "30d"
 
 
 def counted(expr: str) -> str:
     """0 where there is none; nothing where no deployment is known, which must not read as health."""
-    return f"count(\n{of_type(expr)}\n) or 0 * count({UP})"
+    return f"count(\n{chosen(expr)}\n) or 0 * count({UP})"
 
 
-def gpus(replicas: str) -> str:
-    return f"sum by (gpu_type) (\n{GPUS}\n* on (project, deployment) group_left () {replicas}\n)"
+def gpus(replicas: str, by: str = "gpu_type") -> str:
+    each = f"{GPUS}\n* on ({IDENTITY}) group_left () {replicas}"
+    return f"sum by ({by}) (\n{chosen(each)}\n)"
+
+
+def of_month(record: str, by: str = "") -> str:
+    """Of the last 30 days, from the recording rules."""
+    return f'sum{by} (sum_over_time({record}{{{WHICH},gpu_type=~"$gpu_type"}}[{MONTH}]))'
 
 
 def trouble() -> str:
     """8 for Failed, 4 for no ready replica, 2 for too few, 1 for a poll that fails; added up."""
     none = f"0 * {UP}"
-    return of_type(
+    return chosen(
         f"8 * ({FAILED} or {none})\n"
         f"+ 4 * (({WANTED} > bool 0) * ({READY} == bool 0) or {none})\n"
         f"+ 2 * ({WANTED} > bool {READY} or {none})\n"
@@ -50,8 +63,16 @@ def trouble() -> str:
     )
 
 
+def wrong() -> str:
+    """The status of deployments that were Failed, or had none of the desired replicas ready, at some time shown."""
+    none_ready = f"({WANTED} > 0 and on ({IDENTITY}) {READY} == 0)"
+    at_some_time = f"max_over_time(({FAILED} == 1 or {none_ready})[$__range:1m] @ end())"
+    return chosen(f"({status_code()})\nand on ({IDENTITY}) {at_some_time}")
+
+
 def board() -> dashboard.Dashboard:
-    cost = f"sum by (gpu_type) (\n{gpus(READY)}\n* {PRICE}\n)"
+    cost = f"sum by (gpu_type) (\n{gpus(READY, 'cluster, gpu_type')}\n* {PRICE}\n)"
+    firing = ALERTS % ',alertstate="firing"'
     return (
         with_deployments(new("Together AI / Fleet", FLEET, "All deployments: what is wrong now, GPUs, cost, status."))
         .with_panel(number("Failed", "Deployments whose status is Failed.", counted(f"{FAILED} == 1")))
@@ -70,7 +91,13 @@ def board() -> dashboard.Dashboard:
                 steps=((None, GREEN), (1, YELLOW)),
             )
         )
-        .with_panel(number("Crash looping", "Replicas that wait in CrashLoopBackOff.", counted(f"{CRASHING} == 1")))
+        .with_panel(
+            number(
+                "Crash looping",
+                "Replicas whose reason is of the class crash, such as CrashLoopBackOff.",
+                f"sum(\n{chosen(REASONS)}\n) or 0 * count({UP})",
+            )
+        )
         .with_panel(
             number(
                 "Polls failing",
@@ -80,12 +107,60 @@ def board() -> dashboard.Dashboard:
             )
         )
         .with_panel(
+            number("Oldest data", "Age of the oldest state of a deployment.", f"max({AGE})", unit="s", steps=OLD)
+        )
+        .with_panel(
+            rows(
+                "Firing alerts",
+                "Alerts that fire and since when, from the rules of together-exporter. Empty when all is well.",
+                {
+                    "firing for": f"time() - max by ({ALERT}) (ALERTS_FOR_STATE{ALERTS % ''})\n"
+                    f"and on ({ALERT}) max by ({ALERT}) (ALERTS{firing})"
+                },
+                units={"firing for": "s"},
+                sort="firing for",
+                height=6,
+            )
+        )
+        .with_panel(
             number(
-                "Oldest data",
-                "Age of the oldest state of a deployment.",
-                f"max({AGE})",
+                "GPU hours",
+                "GPU hours of ready replicas in the last 30 days. An estimate; needs the recording rules.",
+                of_month("together:deployment_gpu_hours"),
+                steps=PLAIN,
+                width=6,
+                decimals=0,
+            )
+        )
+        .with_panel(
+            number(
+                "Cost",
+                "Cost of the last 30 days at the prices of each hour (gpu_hourly_cost), in your currency. An estimate; "
+                "needs the recording rules.",
+                of_month("together:deployment_gpu_cost"),
+                steps=PLAIN,
+                width=6,
+                decimals=2,
+            )
+        )
+        .with_panel(
+            number(
+                "Jobs waiting",
+                "Jobs that wait in the queues, where the exporter reads them (queue: true).",
+                f'sum(max by (cluster, project, queue) (together_queue_jobs{{{WHERE},state="waiting"}}))',
+                steps=PLAIN,
+                width=6,
+            )
+        )
+        .with_panel(
+            number(
+                "Time to ready",
+                "Mean time from the first sight of a replica to its readiness, over the time shown.",
+                "sum(increase(together_deployment_replica_startup_seconds_sum{" + WHICH + "}[$__range]))\n"
+                "/ sum(increase(together_deployment_replica_startup_seconds_count{" + WHICH + "}[$__range]))",
                 unit="s",
-                steps=OLD,
+                steps=PLAIN,
+                width=6,
             )
         )
         .with_panel(
@@ -104,19 +179,28 @@ def board() -> dashboard.Dashboard:
             )
         )
         .with_panel(
+            graph(
+                "Jobs in queues",
+                "Jobs waiting and running in each queue, where the exporter reads them (queue: true).",
+                {"{{project}} {{queue}} {{state}}": QUEUE_JOBS},
+                width=24,
+            )
+        )
+        .with_panel(
             rows(
                 "Deployments",
                 "Those in trouble first: 8 for Failed, 4 for no ready replica, 2 for too few, 1 for a poll that fails.",
                 {
                     "trouble": trouble(),
-                    "is": of_type(one("together_deployment_status", "status") + " == 1"),
-                    "ready": of_type(READY),
-                    "desired": of_type(WANTED),
-                    "GPUs": of_type(
+                    "is": chosen(one("together_deployment_status", "status") + " == 1"),
+                    "ready": chosen(READY),
+                    "desired": chosen(WANTED),
+                    "GPUs": chosen(
                         one("together_deployment_gpus_per_replica", "gpu_type")
-                        + f" * on (project, deployment) group_left () {READY}"
+                        + f" * on ({IDENTITY}) group_left () {READY}"
                     ),
-                    "age": of_type(AGE),
+                    "age": chosen(AGE),
+                    "cost of 30 days": of_month("together:deployment_gpu_cost", f" by ({IDENTITY})"),
                 },
                 units={"age": "s"},
                 hidden=("is",),
@@ -127,17 +211,17 @@ def board() -> dashboard.Dashboard:
             rows(
                 "Polls that fail",
                 "Why the last poll of a deployment failed. Empty when all is well.",
-                {"is": f"max by (project, deployment, reason) (together_deployment_poll_error{{{WHICH}}})"},
+                {"is": one("together_deployment_poll_error", "reason")},
                 hidden=("is",),
                 height=5,
             )
         )
         .with_panel(
             timeline(
-                "Status",
-                "The status of every deployment, as of its last poll.",
-                of_type(f"({status_code()})"),
-                height=12,
+                "Deployments that were Failed or had no ready replica",
+                "The status of each of them, as of its last poll.",
+                wrong(),
+                height=10,
             )
         )
     )

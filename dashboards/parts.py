@@ -19,13 +19,16 @@ from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from deploy.prometheus.thresholds import Thresholds
+from exporter.rules.config import RUNBOOKS
 
 TAG = "together-exporter"
 FLEET, DEPLOYMENT, EXPORTER = "together-fleet", "together-deployment", "together-exporter"  # kept: bookmarks have them
 DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
-WHICH = 'project=~"$project",deployment=~"$deployment"'
-WHO = "{{project}}/{{deployment}}"
+IDENTITY = "cluster, project, deployment"  # with the label that the rules keep by default; without it nothing changes
+WHERE = 'cluster=~"$cluster",project=~"$project"'
+WHICH = f'{WHERE},deployment=~"$deployment"'
+WHO = "{{cluster}} {{project}}/{{deployment}}"
+ANY, ANY_OR_NONE = ".+", ".*"  # what "All" stands for; a label that may be missing needs the second
 GREEN, YELLOW, RED, BLUE, PURPLE, GREY = "green", "yellow", "red", "blue", "purple", "text"
 # The number of each status in a timeline; 0 for one that is not known.
 STATUSES = {
@@ -37,7 +40,7 @@ STATUSES = {
 }
 LINK = (
     f"/d/{DEPLOYMENT}?var-project=${{__data.fields.project}}&var-deployment=${{__data.fields.deployment}}"
-    "&${datasource:queryparam}"
+    "&${datasource:queryparam}&${cluster:queryparam}"
 )
 
 Steps = Sequence[tuple[float | None, str]]  # from which value on, and the colour; None for the first
@@ -50,12 +53,15 @@ Panel = TypeVar("Panel", stat.Panel, timeseries.Panel, statetimeline.Panel, tabl
 def one(metric: str, *labels: str, matching: str = "") -> str:
     """A gauge of the chosen deployments, once for each, however many exporters show it."""
     selector = f"{WHICH},{matching}" if matching else WHICH
-    return f"max by ({', '.join(('project', 'deployment', *labels))}) ({metric}{{{selector}}})"
+    return f"max by ({', '.join((IDENTITY, *labels))}) ({metric}{{{selector}}})"
 
 
-def of_type(expr: str) -> str:
-    """Of deployments with the chosen GPU types; a deployment's type is known for a day after its state is not."""
-    return f'{expr}\nand on (project, deployment) last_over_time(together_deployment_info{{gpu_type=~"$gpu_type"}}[1d])'
+def chosen(expr: str) -> str:
+    """Of deployments with the chosen GPU types and own labels, which are known for a day after the state is not."""
+    return (
+        f'({expr})\nand on ({IDENTITY}) last_over_time(together_deployment_info{{{WHICH},gpu_type=~"$gpu_type"}}[1d])\n'
+        f'and on ({IDENTITY}) last_over_time(together_deployment_labels{{{WHICH},$own_label=~"$own_value"}}[1d])'
+    )
 
 
 def status_code() -> str:
@@ -82,18 +88,13 @@ def new(title: str, uid: str, description: str) -> dashboard.Dashboard:
             .include_vars(True)
             .keep_time(True)
         )
-        .link(
-            dashboard.DashboardLink("Runbooks")
-            .type(models.DashboardLinkType.LINK)
-            .url(Thresholds().runbooks)
-            .target_blank(True)
-        )
+        .link(dashboard.DashboardLink("Runbooks").type(models.DashboardLinkType.LINK).url(RUNBOOKS).target_blank(True))
         .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
     )
 
 
-def variable(name: str, label: str, query: str) -> dashboard.QueryVariable:
-    """One or many values of a label, or all."""
+def variable(name: str, label: str, query: str, everything: str = ANY) -> dashboard.QueryVariable:
+    """One or many values of a label, or all. `everything`: the regular expression of all."""
     return (
         dashboard.QueryVariable(name)
         .label(label)
@@ -103,30 +104,45 @@ def variable(name: str, label: str, query: str) -> dashboard.QueryVariable:
         .sort(models.VariableSort.ALPHABETICAL_ASC)
         .multi(True)
         .include_all(True)
-        .all_value(".*")
+        .all_value(everything)
         .current(models.VariableOption(text="All", value="$__all", selected=True))
+    )
+
+
+def cluster(metric: str) -> dashboard.QueryVariable:
+    return variable("cluster", "Cluster", f"label_values({metric}, cluster)", ANY_OR_NONE)
+
+
+def own_label() -> dashboard.QueryVariable:
+    """The name of one of the deployments' own labels; `project`, which every deployment has, filters nothing."""
+    return (
+        dashboard.QueryVariable("own_label")
+        .label("Own label")
+        .datasource(DATASOURCE)
+        .query("label_names(together_deployment_labels)")
+        .regex("/^(project|label_.+)$/")
+        .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .current(models.VariableOption(text="project", value="project", selected=True))
     )
 
 
 def with_deployments(board: dashboard.Dashboard) -> dashboard.Dashboard:
     """Variables that choose deployments, and what happened to them as annotations."""
-    info = "max by (project, deployment, revision) (together_deployment_info{" + WHICH + "}"
-    changes = (
-        f"max by (project, deployment, status) (increase(together_deployment_status_changes_total{{{WHICH}}}[1m]))"
-    )
+    info, up, labels = "together_deployment_info", "together_deployment_poll_success", "together_deployment_labels"
+    revisions = f"max by ({IDENTITY}, revision) ({info}{{{WHICH}}}"
+    counted = f"increase(together_deployment_status_changes_total{{{WHICH}}}[1m])"
+    changes = f"max by ({IDENTITY}, status) ({counted})"
+    where_own = f'{WHERE},$own_label=~"$own_value"'
     return (
-        board.with_variable(variable("project", "Project", "label_values(together_deployment_poll_success, project)"))
+        board.with_variable(cluster(up))
+        .with_variable(variable("project", "Project", f'label_values({up}{{cluster=~"$cluster"}}, project)'))
+        .with_variable(variable("gpu_type", "GPU type", f"label_values({info}{{{WHERE}}}, gpu_type)"))
+        .with_variable(own_label())
         .with_variable(
-            variable(
-                "deployment",
-                "Deployment",
-                'label_values(together_deployment_poll_success{project=~"$project"}, deployment)',
-            )
+            variable("own_value", "Its values", f"label_values({labels}{{{WHERE}}}, $own_label)", ANY_OR_NONE)
         )
-        .with_variable(
-            variable("gpu_type", "GPU type", 'label_values(together_deployment_info{project=~"$project"}, gpu_type)')
-        )
-        .annotation(annotation("Revisions", PURPLE, f"{info})\nunless {info} offset 1m)"))
+        .with_variable(variable("deployment", "Deployment", f"label_values({labels}{{{where_own}}}, deployment)"))
+        .annotation(annotation("Revisions", PURPLE, f"{revisions})\nunless {revisions} offset 1m)"))
         .annotation(annotation("Status changes", YELLOW, f"{changes} > 0"))
     )
 
@@ -164,9 +180,12 @@ def number(
     steps: Steps = FINE_AT_ZERO,
     width: int = 4,
     legend: str = "",
+    decimals: int | None = None,
 ) -> stat.Panel:
     """Large, and coloured by its thresholds."""
     panel = dress(stat.Panel(), title, description, width, 4, steps)
+    if decimals is not None:
+        panel.decimals(decimals)
     return (
         panel.unit(unit)
         .no_value("nothing known")
@@ -204,6 +223,7 @@ def graph(
 def timeline(title: str, description: str, expr: str, *, height: int = 8) -> statetimeline.Panel:
     """The status of each deployment over time."""
     panel = dress(statetimeline.Panel(), title, description, 24, height)
+    panel.unit("none")
     options = {str(code): models.ValueMappingResult(text=name, color=color) for name, (code, color) in STATUSES.items()}
     options["0"] = models.ValueMappingResult(text="other", color=GREY)
     panel.mappings([models.ValueMap(options=options)]).merge_values(True)
@@ -222,8 +242,10 @@ def rows(
     height: int = 10,
 ) -> table.Panel:
     """A table with one row for each set of labels. `columns`: expressions by the name of the column with their values;
-    those in `hidden` give labels only. `sort`: the column whose largest values come first."""
+    those in `hidden` give labels only. `units`: of the columns that are no plain numbers. `sort`: the column whose
+    largest values come first."""
     panel = dress(table.Panel(), title, description, 24, height)
+    panel.unit("none")
     names, excluded = {}, {"Time": True}
     for ref, (name, expr) in zip("ABCDEFGHIJ", columns.items(), strict=False):
         panel.with_target(query(expr, ref=ref, rows=True))

@@ -4,6 +4,7 @@ loaded; Ctrl-C ends them all."""
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -22,11 +23,11 @@ from urllib.request import urlopen
 
 import yaml
 
-from deploy.prometheus.rules import groups
-from deploy.prometheus.thresholds import Thresholds
+from exporter.rules.build import build
 
 HERE = Path(__file__).parent
 PACE = "2s"  # of polls, scrapes and rules
+PRICES = {"h100-80gb": 2.5, "h100-40gb-mig": 1.3, "h200-140gb": 3.8, "b200-192gb": 5.5}  # made up
 PATIENCE = 60.0  # s; for a program to answer
 GRACE = 10  # s; for a program to end
 GRAFANA_HOMES = ("/usr/share/grafana", "/opt/homebrew/share/grafana", "/usr/local/share/grafana")
@@ -66,13 +67,14 @@ def started(stack: ExitStack, folder: Path, options: argparse.Namespace) -> Iter
     simulator, exporter, prometheus, alertmanager, grafana = (free_address() for _ in range(5))
     demo = ["--scenario", options.scenario, "--simulator.listen-address", simulator, "--web.listen-address", exporter]
     command = [sys.executable, "-m", "exporter", "demo", *demo, "--poll-interval", PACE]
-    stack.enter_context(running(command, folder / "exporter.log", f"{exporter}/-/healthy"))
+    prices = {"TOGETHER_EXPORTER_GPU_HOURLY_COST": json.dumps(PRICES)}
+    stack.enter_context(running(command, folder / "exporter.log", f"{exporter}/-/healthy", prices))
     yield "simulator", f"{simulator}/v1/deployments"
     yield "exporter", f"{exporter}/metrics"
     command = alertmanagers(folder, alertmanager)
     stack.enter_context(running(command, folder / "alertmanager.log", f"{alertmanager}/-/ready"))
     yield "alertmanager", alertmanager
-    rules = groups(Thresholds().faster(options.faster))
+    rules = build(faster=options.faster)
     command = prometheuses(folder, prometheus, exporter, alertmanager, rules)
     stack.enter_context(running(command, folder / "prometheus.log", f"{prometheus}/-/ready"))
     yield "prometheus", f"{prometheus}/alerts"
@@ -90,7 +92,7 @@ def prometheuses(folder: Path, address: str, exporter: str, alertmanager: str, r
         "global": {"scrape_interval": PACE, "evaluation_interval": PACE, "scrape_timeout": PACE},
         "rule_files": [str(written(folder / "rules.yml", rules))],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
-        "scrape_configs": [{"job_name": Thresholds().job, "static_configs": [{"targets": [exporter]}]}],
+        "scrape_configs": [{"job_name": "together-exporter", "static_configs": [{"targets": [exporter]}]}],
     }
     return [
         found("prometheus"),

@@ -14,10 +14,10 @@ import yaml
 from dashboards import generate as dashboards
 from deploy.helm.schema import Schema, schema
 from deploy.made import write_or_check
-from deploy.prometheus.rules import groups
-from deploy.prometheus.rules import written as written_rules
-from deploy.prometheus.thresholds import Thresholds
 from exporter import __version__
+from exporter.rules.build import INTERVALS, templates
+from exporter.rules.config import LISTS, RUNBOOKS
+from exporter.rules.output import as_yaml
 
 CHART = Path(__file__).parent / "together-exporter"
 
@@ -28,11 +28,17 @@ def files() -> dict[Path, str]:
     boards = {CHART / "files" / "dashboards" / f"{name}.json": dashboards.written(name) for name in dashboards.BOARDS}
     return {
         CHART / "values.schema.json": json.dumps(schema(), indent=2, ensure_ascii=False) + "\n",
-        CHART / "files" / "rules.yml": written_rules(groups(Thresholds())),
+        CHART / "files" / "rules.yml": as_yaml(_rules()),
         chart: re.sub("^((?:appV|v)ersion: ).*$", rf"\g<1>{__version__}", chart.read_text("utf-8"), flags=re.MULTILINE),
         readme: _with_table(readme.read_text("utf-8")),
         **boards,
     }
+
+
+def _rules() -> dict[str, Any]:
+    """What templates/_rules.tpl fills in."""
+    lists = {name: list(labels) for name, labels in LISTS.items()}
+    return {"runbook_url": RUNBOOKS, "lists": lists, "intervals": INTERVALS, "groups": templates()}
 
 
 def _with_table(text: str) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from exporter.rules.alert import SEVERITIES
+from exporter.rules.config import LABEL, RulesConfig
+from exporter.rules.groups import ALERTS
 from exporter.settings.durations import IN_JSON
 from exporter.settings.model import Settings
 
@@ -52,6 +55,46 @@ def _monitor(what: str) -> Schema:
         basicAuth=kubernetes("object", "The Secret with name and password, where `web` asks for them."),
         relabelings=kubernetes("array", "Before the scrape."),
         metricRelabelings=kubernetes("array", "After the scrape."),
+    )
+
+
+def _rules() -> Schema:
+    """As `together-exporter rules` takes them."""
+    properties = RulesConfig.model_json_schema()["$defs"]
+    thresholds = {name: _plain(value) for name, value in properties["Thresholds"]["properties"].items()}
+    names: Schema = {"type": "string", "enum": sorted(ALERTS)}
+    labels: Schema = {"type": "array", "items": {"type": "string", "pattern": LABEL}, "uniqueItems": True}
+    texts: Schema = {"type": "object", "propertyNames": {"pattern": LABEL}, "additionalProperties": {"type": "string"}}
+    override = section(
+        "One alert's own settings",
+        severity={"enum": list(SEVERITIES)},
+        **{"for": DURATION},
+        labels=texts,
+        annotations=texts,
+    )
+    return section(
+        "The rules",
+        enabled=flag("Make the PrometheusRule, with every alert and recording rule."),
+        namespace=text("Its namespace; the release's if empty."),
+        labels=kubernetes("object", "Those that your Prometheus selects rules by."),
+        keepLabels={**labels, "description": "Target labels that alerts keep beside their identity."},
+        deploymentLabels={
+            **labels,
+            "description": "Your own labels of deployments, such as `team`, that alerts carry as `label_team`.",
+        },
+        disabled={"type": "array", "items": names, "description": "Alerts to leave out."},
+        enabledAlerts={"type": "array", "items": names, "description": "Alerts to add that are off by default."},
+        overrides={
+            "type": "object",
+            "propertyNames": names,
+            "additionalProperties": override,
+            "description": "By alert: `{severity, for, labels, annotations}`.",
+        },
+        additionalLabels={**texts, "description": "Labels added to every alert."},
+        additionalAnnotations={**texts, "description": "Annotations added to every alert."},
+        runbookUrl=text("What an alert's name and .md are put behind; this project's runbooks if empty."),
+        additionalRules=kubernetes("array", "Your own rules, in a group of their own."),
+        thresholds={**section("What the rules compare with", **thresholds), "required": list(thresholds)},
     )
 
 
@@ -115,11 +158,7 @@ def schema() -> Schema:
         ),
         serviceMonitor=_monitor("ServiceMonitor"),
         podMonitor=_monitor("PodMonitor"),
-        prometheusRule=section(
-            "The rules",
-            enabled=flag("Make the PrometheusRule, with every alert and recording rule."),
-            labels=kubernetes("object", "Those that your Prometheus selects rules by."),
-        ),
+        prometheusRule=_rules(),
         dashboards=section(
             "The dashboards",
             enabled=flag("Make a ConfigMap for each, for the sidecar of Grafana's chart."),

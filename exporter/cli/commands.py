@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TypeVar
 import uvloop
 
 from exporter.app import App
+from exporter.cli import rules
 from exporter.cli.options import PROGRAM, SERVE_OPTIONS, Run, completion, parser
 from exporter.metrics.reference import reference
 from exporter.self_metrics import described
@@ -183,6 +184,8 @@ COMMANDS: Mapping[str, Run] = {
     "demo": _demo,
     "simulate": _simulate,
     "metrics": _metrics,
+    "rules": rules.rules,
+    "dashboards": rules.dashboards,
     "completion": _completion,
 }
 DAEMONS = frozenset({_serve, _demo})  # they handle SIGHUP themselves

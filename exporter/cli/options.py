@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from exporter import DOCUMENTATION, __version__
+from exporter.cli.rules import add_dashboards, add_rules
 from exporter.settings.environment import FILE_VARIABLE
 from exporter.settings.model import ENV_PREFIX, SECTIONS, option_name
 from exporter.settings.problems import EXIT_CODE
@@ -17,7 +18,9 @@ from exporter.simulator.scenario import SHIPPED
 PROGRAM = "together-exporter"
 DESCRIPTION = "Prometheus exporter for Together AI container deployments. Without a command it serves."
 SHELLS = ("bash", "zsh", "fish", "tcsh")
-FILES = frozenset({"config_file", "web.config_file", "scenario"})  # options whose value may be a file
+FILES = frozenset(
+    {"config_file", "web.config_file", "scenario", "config", "directory"}
+)  # options whose value may be a file
 
 Path = tuple[str, str]
 SERVE_OPTIONS: tuple[Path, ...] = (
@@ -60,6 +63,10 @@ EXAMPLES = {
     "  together-exporter check --poll --output=json",
     "once": "  together-exporter once >/var/lib/node_exporter/together.prom.new",
     "metrics": "  together-exporter metrics",
+    "rules": "  together-exporter rules >/etc/prometheus/rules/together.yml\n  together-exporter rules --list\n"
+    "  together-exporter rules --threshold=cold_start=20m --for=TogetherDeploymentFailed=5m --format=operator\n"
+    "  together-exporter rules --keep-labels=cluster,team --disable=TogetherDeploymentAtMaximum",
+    "dashboards": "  together-exporter dashboards /var/lib/grafana/dashboards",
     "completion": "  together-exporter completion bash >/etc/bash_completion.d/together-exporter\n"
     '  together-exporter completion zsh >"${fpath[1]}/_together-exporter"',
 }
@@ -248,5 +255,7 @@ COMMANDS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = 
     "demo": ("Simulator and exporter together, no API key needed.", _add_demo),
     "simulate": ("A fake Together API, for trying things out.", _add_simulator),
     "metrics": ("Print the metric reference as Markdown.", lambda _: None),
+    "rules": ("Print the alerting and recording rules.", add_rules),
+    "dashboards": ("Write the Grafana dashboards.", add_dashboards),
     "completion": ("Print a completion script for a shell.", _add_completion),
 }

@@ -6,13 +6,12 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from deploy.prometheus.rules import groups
-from deploy.prometheus.thresholds import Thresholds
+from exporter.rules.build import build
+from exporter.rules.config import RulesConfig
 from exporter.simulator.scenario import load
 from tests.conftest import SimulatorServer, until
 from tests.e2e.conftest import Process, Start
@@ -24,37 +23,40 @@ FASTER = 200  # what takes 10 minutes takes 3 seconds
 SCENARIOS = ("steady", "crashloop", "outage", "rollout", "scale-to-zero")
 
 
-SLOWLY_STALE = 15.0  # s; so that failing polls are told of before
+SLOWLY_STALE = 15.0  # s; so that failing polls are reported before
 
 CHAT, EMBED = "rollout/chat-prod", "crashloop/batch-embed"
 TOLD = {
-    ("channel", "crashloop", "TogetherReplicaCrashLooping", f"1 of the replicas of {EMBED} crash again and again."),
-    ("pager", "crashloop", "TogetherDeploymentFailed", f"{EMBED} has the status Failed."),
-    ("channel", "rollout", "TogetherDeploymentRolloutStuck", f"{CHAT} is still Updating or Scaling."),
+    ("pager", "crashloop", "TogetherDeploymentFailed", f"{EMBED}: status Failed for 2 minutes."),
+    ("channel", "rollout", "TogetherDeploymentRolloutStuck", f"{CHAT}: status Updating or Scaling for 30 minutes."),
     (
         "channel",
         "rollout",
         "TogetherDeploymentRevisionsMixed",
-        f"3 of the replicas of {CHAT} are not of its current revision.",
+        f"{CHAT}: 3 replicas not on the current revision for 30 minutes.",
     ),
     (
         "channel",
-        "outage",
-        "TogetherPollsFailing",
-        "The exporter does not get the state of deployments of outage; it shows the last known one.",
+        "rollout",
+        "TogetherReplicaNotReady",
+        f"{CHAT}: 1 replica running but not ready for 15 minutes.",
     ),
-    ("pager", "outage", "TogetherDataStale", "The oldest state of a deployment of outage is of SOME ago."),
+    ("channel", "outage", "TogetherPollsFailing", "outage: polls of 2 deployments failing for 10 minutes."),
+    ("pager", "outage", "TogetherDataStale", "outage: oldest data of a deployment is SOME old."),
+}
+BY_CLASS = {
+    ("channel", "crashloop", "TogetherReplicaCrashLooping", f"{EMBED}: 1 replica crash looping for 10 minutes."),
     (
         "channel",
         "scale-to-zero",
         "TogetherDeploymentGPUsIdle",
-        "scale-to-zero/batch-embed holds 2 GPUs, and its queue is empty.",
+        "scale-to-zero/batch-embed: 2 GPUs held and no job in the queue for 1 hour.",
     ),
 }
 
 
 def text(message: Message) -> str:
-    return re.sub(r"is of .* ago", "is of SOME ago", message.annotations["description"])
+    return re.sub(r"is \S+( \S+)* old", "is SOME old", message.annotations["description"])
 
 
 class Stack:
@@ -87,7 +89,8 @@ def stack(start: Start, tmp_path: Path) -> Iterator[Stack]:
         daemon = start("poll_interval: 250ms\nprojects:\n- " + "\n- ".join(projects) + "\n", TOGETHER_API_KEY="k")
         pager = entered.enter_context(Pager())
         alertmanager = entered.enter_context(Alertmanager(tmp_path, pager.url))
-        rules = groups(replace(Thresholds().faster(FASTER), stale_after=SLOWLY_STALE))
+        config = RulesConfig.model_validate({"thresholds": {"data_stale_seconds": SLOWLY_STALE * FASTER}})
+        rules = build(config, faster=FASTER)
         target = daemon.url().removeprefix("http://")
         prometheus = Prometheus(target, tmp_path, rules=rules, alertmanager=alertmanager.address)
         yield Stack(simulators, daemon, pager, entered.enter_context(prometheus))
@@ -95,24 +98,44 @@ def stack(start: Start, tmp_path: Path) -> Iterator[Stack]:
 
 def test_what_is_wrong_is_told_and_resolves_and_what_is_well_is_not(stack: Stack) -> None:
     until(lambda: len(stack.prometheus.query("together_deployment_poll_success == 1")) == 9, "all is seen")
-    crashing = ("crashloop", "TogetherReplicaCrashLooping")
     failing, stale = ("outage", "TogetherPollsFailing"), ("outage", "TogetherDataStale")
     stuck, mixed = ("rollout", "TogetherDeploymentRolloutStuck"), ("rollout", "TogetherDeploymentRevisionsMixed")
-    stack.at(crashloop=10, outage=30, rollout=31, scale_to_zero=30)
-    stack.tells(crashing, failing, stuck, mixed, stale)
-    failed, idle = ("crashloop", "TogetherDeploymentFailed"), ("scale-to-zero", "TogetherDeploymentGPUsIdle")
-    stack.at(crashloop=40, outage=100, rollout=100, scale_to_zero=115)
-    stack.tells(failed, idle)
+    stack.at(outage=30, rollout=31)
+    stack.tells(failing, stuck, mixed, stale)
+    failed = ("crashloop", "TogetherDeploymentFailed")
+    stack.at(crashloop=40, outage=100, rollout=100)
+    stack.tells(failed)
     stack.resolves(failing, stale, stuck, mixed)
+    stack.at(crashloop=170)
+    stack.resolves(failed)
+    assert messages(stack) - BY_CLASS == TOLD
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="together_deployment_replicas_with_reason and together_deployment_queue_info come with the new core",
+)
+def test_what_is_counted_by_class_and_queue_is_told(stack: Stack) -> None:
+    crashing, idle = ("crashloop", "TogetherReplicaCrashLooping"), ("scale-to-zero", "TogetherDeploymentGPUsIdle")
+    until(lambda: len(stack.prometheus.query("together_deployment_poll_success == 1")) == 9, "all is seen")
+    assert stack.prometheus.query("together_deployment_replicas_ready")
+    stack.at(crashloop=10)
+    assert "together_deployment_queue_info" in stack.daemon.metrics()
+    stack.at(crashloop=10, scale_to_zero=115)
+    stack.tells(crashing, idle)
     stack.at(crashloop=170, scale_to_zero=140)
-    stack.resolves(failed, crashing, idle)
-    until(lambda: stack.pager.firing() == set(), "all is well again")
+    stack.resolves(crashing, idle)
+    assert messages(stack) >= BY_CLASS
+
+
+def messages(stack: Stack) -> set[tuple[str, ...]]:
+    """The first about each alert; the whole timeline is printed."""
     first = {message.alert: message for message in reversed(stack.pager.messages)}
-    assert {(message.receiver, *message.alert, text(message)) for message in first.values()} == TOLD
     for message in first.values():
         assert message.annotations["runbook_url"].endswith(f"/{message.alert[1]}.md")
     for message in stack.pager.messages:
         sys.stdout.write(f"{message.after:5.1f} s {message.receiver:8}{message.status:9}{'/'.join(message.alert)}\n")
+    return {(message.receiver, *message.alert, text(message)) for message in first.values()}
 
 
 def test_an_exporter_that_is_gone_is_told_about_and_does_not_read_as_health(stack: Stack) -> None:

@@ -39,7 +39,9 @@ def test_everything_comes_up_knows_each_other_and_goes() -> None:
             return list(answer.json()["data"]["result"])
 
         until(lambda: len(result("together_deployment_poll_success == 1")) > 3, "the fleet is scraped")
-        until(lambda: bool(result("project_gpu_type:together_gpus_ready:sum")), "the rules are loaded")
+        until(lambda: bool(result("together:deployment_gpus_ready")), "the rules are loaded")
+        until(lambda: bool(result("together_gpu_hourly_cost")), "there are prices")
+        until(lambda: bool(result("together_queue_jobs")), "queues are read")
         known = httpx.get(f"{prometheus}/api/v1/alertmanagers").json()["data"]["activeAlertmanagers"]
         assert [each["url"].startswith(urls["alertmanager"]) for each in known] == [True]
     finally:

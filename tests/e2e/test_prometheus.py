@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import trustme
 
-from deploy.prometheus.thresholds import Thresholds
 from exporter.simulator.scenario import load
 from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer, until
@@ -84,7 +83,7 @@ def test_the_example_configurations_are_some(example: Path, tmp_path: Path) -> N
     file.write_text(text.replace("/etc/prometheus", str(tmp_path)))
     done = subprocess.run(["promtool", "check", "config", str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert f"job_name: {Thresholds().job}\n" in text
+    assert "job_name: together-exporter\n" in text
 
 
 @pytest.mark.needs("promtool")

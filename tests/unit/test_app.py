@@ -85,7 +85,7 @@ def test_a_shard_polls_its_own_deployments_only() -> None:
 
 
 def test_a_start_that_cannot_work_is_a_configuration_error() -> None:
-    with pytest.raises(ConfigError, match=r"project p: base_url: cannot be used"):
+    with pytest.raises(ConfigError, match=r"is not a valid URL \(invalid idna hostname\)"):
         App(Configuration(project("p", "https://\xe9..x/v1")).load)
 
 
@@ -140,7 +140,7 @@ def a_url_that_httpx_refuses(configuration: Configuration) -> None:
 REFUSED = {
     a_bad_file: "c.yml: x: is not a known key",
     an_unexpected_exception: "unexpected ValueError: day is out of range for month",
-    a_url_that_httpx_refuses: "project q: base_url: cannot be used",
+    a_url_that_httpx_refuses: "is not a valid URL (invalid idna hostname)",
 }
 
 

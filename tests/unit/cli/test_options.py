@@ -68,7 +68,10 @@ def test_the_shells_are_those_that_shtab_knows() -> None:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        (["together-exporter", ""], {"serve", "check", "once", "demo", "simulate", "metrics", "completion"}),
+        (
+            ["together-exporter", ""],
+            {"serve", "check", "once", "demo", "simulate", "metrics", "rules", "dashboards", "completion"},
+        ),
         (["together-exporter", "ch"], {"check"}),
         (["together-exporter", "--web.l"], {"--web.listen-address"}),
         (["together-exporter", "check", "--p"], {"--poll"}),

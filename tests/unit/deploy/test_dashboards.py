@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dashboards.generate import BOARDS, written
-from tests.unit.deploy.test_rules import METRIC, shown
+from tests.unit.rules.names import METRIC, known
 
 HERE = Path(__file__).parents[3] / "dashboards"
 UIDS = {"fleet": "together-fleet", "deployment": "together-deployment", "exporter": "together-exporter"}
@@ -29,8 +29,7 @@ def test_uids_stay_as_they_are(name: str) -> None:
 def test_every_panel_says_what_it_shows_in_which_unit(name: str) -> None:
     for panel in panels(name):
         assert panel["description"].endswith("."), panel["title"]
-        if panel["type"] not in {"table", "state-timeline"}:
-            assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
         if panel["type"] == "stat":
             assert panel["fieldConfig"]["defaults"]["thresholds"]["steps"], panel["title"]
     titles = [panel["title"] for panel in panels(name)]
@@ -49,9 +48,14 @@ def test_no_data_source_is_written_into_a_dashboard(name: str) -> None:
     assert {source["uid"] for source in sources(board)} == {"${datasource}"}
     variables = {variable["name"]: variable for variable in board["templating"]["list"]}
     assert variables["datasource"]["query"] == "prometheus"
-    others = {"job", "instance"} if name == "exporter" else {"project", "deployment", "gpu_type"}
+    own = {"project", "deployment", "gpu_type", "own_label", "own_value"}
+    others = {"cluster", *({"job", "instance"} if name == "exporter" else own)}
     assert set(variables) == {"datasource", *others}
-    assert all(variables[other]["includeAll"] and variables[other]["multi"] for other in others)
+    for other in others - {"own_label"}:
+        assert variables[other]["includeAll"]
+        assert variables[other]["multi"]
+        missing = other in {"cluster", "own_value"}  # a label that targets and deployments need not have
+        assert variables[other]["allValue"] == (".*" if missing else ".+")
 
 
 @pytest.mark.parametrize("name", BOARDS)
@@ -74,17 +78,32 @@ def test_dashboards_are_linked_to_each_other_and_to_the_runbooks() -> None:
     assert "/d/together-deployment?var-project=" in written("fleet")
 
 
+def test_every_query_follows_the_variables_and_none_matches_one_value_by_a_regular_expression() -> None:
+    for name in BOARDS:
+        for panel in panels(name):
+            for target in panel["targets"]:
+                assert "$cluster" in target["expr"], panel["title"]
+                assert not re.findall(r'=~"[\w-]+"', target["expr"]), panel["title"]
+                assert not re.search(r"by \((?!cluster|gpu_type|le|reason|instance)", target["expr"]), panel["title"]
+
+
+def test_changes_are_counted_without_decimals() -> None:
+    (panel,) = [panel for panel in panels("deployment") if panel["title"] == "Status changes"]
+    assert panel["fieldConfig"]["defaults"]["decimals"] == 0
+    assert panel["targets"][0]["expr"].startswith("round(")
+
+
 def test_every_metric_that_a_dashboard_names_exists() -> None:
     named = {name for board in BOARDS for name in METRIC.findall(written(board))}
     uids = {uid.replace("-", "_") for uid in UIDS.values()}
     assert len(named) > 30
-    assert named - uids <= shown(), named - shown()
+    assert named - uids <= known(), named - known()
 
 
 def test_what_prometheus_adds_is_all_that_is_not_ours() -> None:
     expressions = [target["expr"] for name in BOARDS for panel in panels(name) for target in panel["targets"]]
-    names = {name for expr in expressions for name in re.findall(r"\b[a-z]+_[a-z_]+(?=\{)", expr)}
-    assert names - shown() - OTHERS <= {
+    names = {name for expr in expressions for name in re.findall(r"(?<![:\w])[a-z]+_[a-z_]+(?=\{)", expr)}
+    assert names - known() - OTHERS <= {
         "process_resident_memory_bytes",
         "process_cpu_seconds_total",
         "process_open_fds",

@@ -19,6 +19,9 @@ from deploy.helm.generate import CHART
 from deploy.helm.schema import Schema, schema
 from exporter import health
 from exporter.cli import commands, options
+from exporter.rules.build import build
+from exporter.rules.config import RulesConfig
+from exporter.rules.thresholds import Thresholds
 from exporter.settings.load import load
 
 ROOT = Path(__file__).parents[3]
@@ -189,10 +192,74 @@ def test_a_change_of_the_configuration_rolls_the_pods() -> None:
     assert annotations() == annotations("--set=serviceMonitor.enabled=true")
 
 
+RULES: dict[str, tuple[dict[str, Any], RulesConfig]] = {
+    "default": ({}, RulesConfig()),
+    "nothing kept": ({"keepLabels": []}, RulesConfig(keep_labels=())),
+    "everything": (
+        {
+            "keepLabels": ["cluster", "team"],
+            "deploymentLabels": ["owner", "env"],
+            "disabled": ["TogetherDeploymentAtMaximum"],
+            "enabledAlerts": ["TogetherDeploymentDisappeared"],
+            "overrides": {
+                "TogetherDeploymentFailed": {"severity": "warning", "for": "1h", "labels": {"page": "no"}},
+                "TogetherKeyRefused": {"for": "1h30m", "annotations": {"summary": "Mine."}},
+            },
+            "additionalLabels": {"product": "together"},
+            "additionalAnnotations": {"dashboard": "https://grafana.example"},
+            "runbookUrl": "https://wiki.example/",
+            "thresholds": {"cold_start": "20m", "flapping_changes": 20, "secret_expires_seconds": 1_209_600},
+        },
+        RulesConfig.model_validate(
+            {
+                "keep_labels": ["cluster", "team"],
+                "deployment_labels": ["owner", "env"],
+                "disabled": ["TogetherDeploymentAtMaximum"],
+                "enabled": ["TogetherDeploymentDisappeared"],
+                "overrides": {
+                    "TogetherDeploymentFailed": {"severity": "warning", "for": "1h", "labels": {"page": "no"}},
+                    "TogetherKeyRefused": {"for": "1h30m", "annotations": {"summary": "Mine."}},
+                },
+                "labels": {"product": "together"},
+                "annotations": {"dashboard": "https://grafana.example"},
+                "runbook_url": "https://wiki.example/",
+                "thresholds": {"cold_start": "20m", "flapping_changes": 20, "secret_expires_seconds": 1_209_600},
+            }
+        ),
+    ),
+}
+
+
+def rule(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The PrometheusRule of these values."""
+    file = folder / "values.json"
+    file.write_text(json.dumps({"prometheusRule": {"enabled": True, **values}}))
+    return only("PrometheusRule", "one", f"--values={file}")
+
+
 @helm
-def test_rules_and_dashboards_are_the_very_ones() -> None:
-    rules = yaml.safe_load((ROOT / "deploy" / "prometheus" / "rules.yml").read_text())
-    assert only("PrometheusRule", "one", *ALL)["spec"] == rules
+@pytest.mark.parametrize("name", RULES)
+def test_the_chart_makes_the_rules_that_the_command_prints(name: str, tmp_path: Path) -> None:
+    values, config = RULES[name]
+    assert rule(values, tmp_path)["spec"] == build(config)
+
+
+@helm
+def test_rules_go_where_they_are_wanted_with_rules_of_ones_own(tmp_path: Path) -> None:
+    own = {"record": "mine", "expr": "vector(1)"}
+    made = rule({"namespace": "monitoring", "labels": {"release": "kps"}, "additionalRules": [own]}, tmp_path)
+    assert made["metadata"]["namespace"] == "monitoring"
+    assert made["metadata"]["labels"]["release"] == "kps"
+    assert made["spec"]["groups"][-1] == {"name": "together-additional", "rules": [own]}
+
+
+def test_the_thresholds_of_the_values_are_those_of_the_rules() -> None:
+    defaults = yaml.safe_load((CHART / "values.yaml").read_text())["prometheusRule"]["thresholds"]
+    assert Thresholds.model_validate(defaults) == Thresholds()
+
+
+@helm
+def test_dashboards_are_the_very_ones() -> None:
     boards = {}
     for manifest in manifests("one", *ALL):
         if manifest["kind"] == "ConfigMap" and manifest["metadata"]["labels"].get("grafana_dashboard") == "1":
@@ -247,6 +314,12 @@ def test_keys_given_as_values_are_in_a_secret_only() -> None:
         ({"config": {"shard": {"total": 2}}}, ("shard",)),
         ({"config": {"web": {"listen_address": ":1"}}}, ("listen_address",)),
         ({"replica": 2}, ("replica",)),
+        ({"prometheusRule": {"disabled": ["TogetherDeploymentFaild"]}}, ("disabled",)),
+        ({"prometheusRule": {"overrides": {"TogetherDeploymentFaild": {}}}}, ("overrides",)),
+        ({"prometheusRule": {"overrides": {"TogetherDataStale": {"severity": "bad"}}}}, ("severity",)),
+        ({"prometheusRule": {"thresholds": {"cold_strat": "5m"}}}, ("cold_strat",)),
+        ({"prometheusRule": {"thresholds": {"cold_start": "5"}}}, ("cold_start",)),
+        ({"prometheusRule": {"keepLabels": ["a-b"]}}, ("keepLabels",)),
         (
             {"replicas": 2, "sharding": {"total": 2}, "apiKeys": {"default": {"existingSecret": "a"}}},
             ("replicas and sharding.total",),

@@ -19,7 +19,7 @@ from exporter.metrics.families import GROUPS, PRELOAD_STATUSES, REPLICA_STATUSES
 from exporter.polling.fetches import FETCHES, Name
 from exporter.polling.reporting import DROP_MESSAGES
 from exporter.self_metrics import CODES, REFUSALS
-from exporter.state.reasons import CLASSES, ReasonClass, reason_class
+from exporter.state.reasons import CLASSES, ReasonClass
 from exporter.web.refusals import Reason
 from tests.conftest import ROOT
 from tests.unit.metrics.goldens import cases, snapshot_of
@@ -98,11 +98,10 @@ def test_the_alert_about_unknown_statuses_knows_all_that_are_known(metric: str, 
     assert [value.split("|") for value in excluded] == [list(known)]
 
 
-def test_the_reasons_that_alerts_select_by_have_a_class() -> None:
-    chosen = selections(queries(RULES))["together_replica_status_reason", "reason"]
+def test_the_classes_that_alerts_select_by_are_known() -> None:
+    chosen = selections(queries(RULES))["together_deployment_replicas_with_reason", "class"]
     assert chosen
-    names = {value for _, values in chosen for value in values.split("|") if value.isalpha()}
-    assert {name for name in names if reason_class(name) == "other"} == set()
+    assert {value for _, values in chosen for value in values.split("|") if value.isalpha()} <= set(CLASSES)
 
 
 def test_the_dashboards_have_a_number_for_every_status() -> None:

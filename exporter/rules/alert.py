@@ -1,0 +1,73 @@
+"""The shape of an alert, and the pieces of PromQL that alerts share.
+
+Rules are templates. `<deployment>` and the other names of `config.LISTS` are lists of labels that begin with the
+kept ones, `<keep>` is the kept labels alone, `<own>` the deployments' own labels, `<minute>` and `<hour>` are the
+intervals of the groups, every threshold is `<its_name>`, and in a description `<for>` is the alert's own, in words. The
+Helm chart fills in the same templates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Severity = Literal["critical", "warning", "info"]
+SEVERITIES: tuple[str, ...] = get_args(Severity)
+WHO = "{{ $labels.project }}/{{ $labels.deployment }}"
+PROJECT = "{{ $labels.project }}"
+
+
+def counted(noun: str) -> str:
+    """The alert's value with its noun: 1 replica, 2 replicas."""
+    return f"{{{{ $value }}}} {noun}{{{{ if ne $value 1.0 }}}}s{{{{ end }}}}"
+
+
+REPLICAS = counted("replica")
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """`by`: the labels of one alert, those of the rule left out. `known`: for an alert that keeps firing while nothing
+    is known of the deployment, the value to show then. `lasts`: Prometheus' `for`."""
+
+    name: str
+    severity: Severity
+    lasts: str
+    expr: str
+    summary: str
+    description: str
+    by: str = "<deployment>"
+    known: str = ""
+    enabled: bool = True
+
+    @property
+    def firing(self) -> str:
+        return f'group by ({self.by}) (ALERTS{{alertname="{self.name}", alertstate="firing"}})'
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    name: str
+    expr: str
+
+
+ITSELF = "itself"  # as `known`: no value is shown
+
+
+def one(metric: str, *labels: str) -> str:
+    """A deployment's gauge, once for each, however many exporters show it."""
+    return f"max by ({', '.join(('<deployment>', *labels))}) ({metric})"
+
+
+def last_known(metric: str) -> str:
+    return one(f"last_over_time({metric}[<memory>])")
+
+
+def is_status(matcher: str) -> str:
+    """`matcher`: ="Failed"."""
+    return one(f"together_deployment_status{{status{matcher}}}") + " == 1"
+
+
+READY, DESIRED = one("together_deployment_replicas_ready"), one("together_deployment_replicas_desired")
+MIN, MAX = one("together_deployment_replicas_min"), one("together_deployment_replicas_max")
+GPUS = one("together_deployment_gpus_per_replica")
+NOT_FOUND = one('together_deployment_poll_error{reason="not_found"}') + " == 1"

@@ -1,0 +1,100 @@
+"""What a user may change about the rules, without a fork."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from exporter import REPOSITORY
+from exporter.rules.alert import Severity
+from exporter.rules.groups import ALERTS
+from exporter.rules.thresholds import Thresholds
+from exporter.settings.durations import Duration
+
+RUNBOOKS = f"{REPOSITORY}/blob/main/docs/runbooks/"
+LABEL = "^[a-zA-Z_][a-zA-Z0-9_]*$"
+LISTS = {
+    "project": ("project",),
+    "deployment": ("project", "deployment"),
+    "queue": ("project", "queue"),
+    "exporter": ("job",),
+    "gpu_type": ("gpu_type",),
+}  # the labels after the kept ones, by the placeholder's name
+RESERVED = frozenset({"alertname", "severity", "instance", *(label for labels in LISTS.values() for label in labels)})
+
+
+def unknown(name: str, known: Iterable[str], what: str) -> str:
+    """What is wrong with a name, with the closest one that exists."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f'"{name}" is not {what}; ' + (f"did you mean {near[0]}?" if near else "see together-exporter rules --list")
+
+
+def _alert(name: str) -> str:
+    if name not in ALERTS:
+        raise ValueError(unknown(name, ALERTS, "an alert"))
+    return name
+
+
+def _label(name: str) -> str:
+    if not re.match(LABEL, name):
+        raise ValueError(f'"{name}" is not a label name; write letters, digits and underscores')
+    return name
+
+
+def _kept(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError(f'"{name}" is part of the rules already; leave it out')
+    return _label(name)
+
+
+AlertName = Annotated[str, AfterValidator(_alert)]
+LabelName = Annotated[str, AfterValidator(_label)]
+KeptLabel = Annotated[str, AfterValidator(_kept)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Override(_Part):
+    """One alert's own settings."""
+
+    severity: Severity | None = None
+    lasts: Duration | None = Field(None, alias="for")
+    labels: dict[LabelName, str] = Field({}, description="Labels added to the alert.")
+    annotations: dict[LabelName, str] = Field({}, description="Annotations added to the alert.")
+
+
+class RulesConfig(_Part):
+    """Without a file: the rules as they are shipped."""
+
+    keep_labels: tuple[KeptLabel, ...] = Field(
+        ("cluster",), description="Target labels that alerts keep beside their identity."
+    )
+    deployment_labels: tuple[LabelName, ...] = Field(
+        (),
+        description="Labels of `together_deployment_labels`, without `label_`, joined into alerts about deployments.",
+    )
+    thresholds: Thresholds = Thresholds()
+    disabled: tuple[AlertName, ...] = Field((), description="Alerts to leave out.")
+    enabled: tuple[AlertName, ...] = Field((), description="Alerts to add that are off by default.")
+    overrides: dict[AlertName, Override] = Field(
+        {}, description="Severity, `for`, labels and annotations of one alert."
+    )
+    labels: dict[LabelName, str] = Field({}, description="Labels added to every alert.")
+    annotations: dict[LabelName, str] = Field({}, description="Annotations added to every alert.")
+    runbook_url: str = Field(RUNBOOKS, description="What an alert's name and .md are put behind.")
+
+
+def known_keys() -> dict[tuple[str, ...], tuple[str, ...]]:
+    """The keys of each section, for near misses."""
+    override = tuple(field.alias or name for name, field in Override.model_fields.items())
+    return {
+        (): tuple(RulesConfig.model_fields),
+        ("thresholds",): tuple(Thresholds.model_fields),
+        **{("overrides", alert): override for alert in ALERTS},
+    }

@@ -1,0 +1,184 @@
+"""Alerts about a deployment as a whole."""
+
+from __future__ import annotations
+
+from exporter.rules.alert import (
+    DESIRED,
+    GPUS,
+    ITSELF,
+    MAX,
+    MIN,
+    READY,
+    REPLICAS,
+    WHO,
+    Alert,
+    counted,
+    is_status,
+    last_known,
+    one,
+)
+
+KNOWN_STATUSES = "Updating|Scaling|Ready|Failed|ScaledToZero"
+KNOWN_REPLICA_STATUSES = "Running|Waiting|Terminated"
+UPDATED = one("together_deployment_replicas_updated")
+LISTED = one('together_deployment_replicas{status!="Terminated"}', "status")
+UNKNOWN_STATUS = one(f'together_deployment_status{{status!~"{KNOWN_STATUSES}"}}', "status")
+UNKNOWN_REPLICA_STATUS = one(f'together_deployment_replicas{{status!~"{KNOWN_REPLICA_STATUSES}"}}', "status")
+FEWER = "{{ $value }} fewer ready {{ if eq $value 1.0 }}replica{{ else }}replicas{{ end }}"
+COUNTED = '{{ printf "%.0f" $value }}'  # of a counter's increase, which has decimals
+UNSERVED = "together:deployment_unserved"
+
+
+def _burn(kind: str) -> str:
+    """Both windows burn, and there is data for half of the long one."""
+    windows = (f"<burn_{kind}_window>", f"<burn_{kind}_short_window>")
+    parts = [
+        f"avg_over_time({UNSERVED}[{each}]) > <burn_{kind}_factor> * (1 - <availability_target>)" for each in windows
+    ]
+    return "\nand ".join(parts)
+
+
+DEPLOYMENT_ALERTS = (
+    Alert(
+        "TogetherDeploymentFailed",
+        "critical",
+        "2m",
+        is_status('="Failed"'),
+        "Deployment is Failed.",
+        f"{WHO}: status Failed for <for>.",
+        known=ITSELF,
+    ),
+    Alert(
+        "TogetherDeploymentNoReadyReplica",
+        "critical",
+        "5m",
+        f"{DESIRED}\n"
+        f"and on (<deployment>) {READY} == 0\n"
+        "and on (<deployment>) min by (<deployment>) "
+        "(min_over_time(together_deployment_replicas_desired[<cold_start>])) > 0\n"
+        "and on (<deployment>) group by (<deployment>) "
+        "(last_over_time(together_deployment_replicas_desired[<memory>] offset <cold_start>))",
+        "Deployment has no ready replicas.",
+        f"{WHO}: 0 of {{{{ $value }}}} replicas ready for <for>.",
+        known=last_known("together_deployment_replicas_desired"),
+    ),
+    Alert(
+        "TogetherDeploymentScaledToZero",
+        "critical",
+        "5m",
+        f"{MIN} > 0\nand on (<deployment>) " + is_status('="ScaledToZero"'),
+        "Deployment is scaled to zero although its minimum is above 0.",
+        f"{WHO}: status ScaledToZero for <for>, with a minimum of {REPLICAS}.",
+        known=last_known("together_deployment_replicas_min"),
+    ),
+    Alert(
+        "TogetherDeploymentAvailabilityBurnFast",
+        "critical",
+        "2m",
+        _burn("fast") + f"\nand count_over_time({UNSERVED}[<burn_fast_window>]) > 30",
+        "Deployment is using up its error budget fast.",
+        f"{WHO}: no ready replica for {{{{ $value | humanizePercentage }}}} of the last <burn_fast_window>; "
+        "the availability target is <availability_target>.",
+        known=f"avg_over_time({UNSERVED}[<burn_fast_window>])",
+    ),
+    Alert(
+        "TogetherDeploymentAvailabilityBurnSlow",
+        "warning",
+        "15m",
+        _burn("slow") + f"\nand count_over_time({UNSERVED}[<burn_slow_window>]) > 180",
+        "Deployment is using up its error budget.",
+        f"{WHO}: no ready replica for {{{{ $value | humanizePercentage }}}} of the last <burn_slow_window>; "
+        "the availability target is <availability_target>.",
+    ),
+    Alert(
+        "TogetherDeploymentBelowDesired",
+        "warning",
+        "15m",
+        f"{DESIRED}\n- on (<deployment>) {READY} > 0",
+        "Deployment has fewer ready replicas than desired.",
+        f"{WHO}: {FEWER} than desired for <for>.",
+    ),
+    Alert(
+        "TogetherDeploymentBelowMinimum",
+        "warning",
+        "15m",
+        f"{MIN}\n- on (<deployment>) {READY} > 0",
+        "Deployment has fewer ready replicas than its minimum.",
+        f"{WHO}: {FEWER} than the minimum for <for>.",
+    ),
+    Alert(
+        "TogetherDeploymentRolloutStuck",
+        "warning",
+        "30m",
+        is_status('=~"Updating|Scaling"'),
+        "Deployment is still updating or scaling.",
+        f"{WHO}: status Updating or Scaling for <for>.",
+    ),
+    Alert(
+        "TogetherDeploymentRevisionsMixed",
+        "warning",
+        "30m",
+        f"sum by (<deployment>) (\n  {LISTED}\n)\n- on (<deployment>) {UPDATED} > 0",
+        "Deployment runs old and new revisions side by side.",
+        f"{WHO}: {REPLICAS} not on the current revision for <for>.",
+    ),
+    Alert(
+        "TogetherDeploymentReadinessLost",
+        "warning",
+        "5m",
+        "max by (<deployment>) (increase(together_deployment_readiness_lost_total[<readiness_lost_window>]))\n"
+        "> on (<deployment>) <readiness_lost_per_replica> * max by (<deployment>) "
+        "(max_over_time(together_deployment_replicas_desired[<readiness_lost_window>]))",
+        "Replicas lose their readiness again and again.",
+        f"{WHO}: ready replicas became unready {COUNTED} times within <readiness_lost_window>.",
+    ),
+    Alert(
+        "TogetherDeploymentFlapping",
+        "warning",
+        "5m",
+        "sum by (<deployment>) (\n"
+        f"  {one('increase(together_deployment_status_changes_total[<flapping_window>])', 'status')}\n"
+        ") > <flapping_changes>",
+        "Deployment changes its status again and again.",
+        f"{WHO}: {COUNTED} changes of status within <flapping_window>.",
+    ),
+    Alert(
+        "TogetherDeploymentAtMaximum",
+        "info",
+        "2h",
+        f"{DESIRED}\n>= on (<deployment>) {MAX}\n> on (<deployment>) {MIN}",
+        "Deployment is scaled to its maximum.",
+        f"{WHO}: at its maximum of {REPLICAS} for <for>.",
+    ),
+    Alert(
+        "TogetherDeploymentGPUsIdle",
+        "info",
+        "1h",
+        f"{DESIRED}\n* on (<deployment>) {GPUS} > 0\n"
+        "and on (<deployment>) (\n"
+        f"  {one('together_deployment_queue_info', 'queue')}\n"
+        "  and on (<queue>) sum by (<queue>) (max by (<queue>, state) (together_queue_jobs)) == 0\n"
+        ")",
+        "Deployment holds GPUs while its queue is empty.",
+        f"{WHO}: {counted('GPU')} held and no job in the queue for <for>.",
+    ),
+    Alert(
+        "TogetherUnknownStatus",
+        "info",
+        "10m",
+        f"{UNKNOWN_STATUS} == 1\nor {UNKNOWN_REPLICA_STATUS} > 0",
+        "The API reports a status that these rules do not know.",
+        f"{WHO}: unknown status {{{{ $labels.status }}}} for <for>.",
+        by="<deployment>, status",
+    ),
+    Alert(
+        "TogetherDeploymentDisappeared",
+        "info",
+        "2m",
+        "(together:deployment_was_known and on (<project>) together:project_readable)\n"
+        "unless on (<deployment>) group by (<deployment>) (together_deployment_poll_success)",
+        "Discovered deployment is gone from the API.",
+        f"{WHO}: no longer listed by the API for <for>.",
+        enabled=False,
+    ),
+)

@@ -1,0 +1,44 @@
+"""THE table: every group of rules, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from exporter.rules.alert import Alert, Record
+from exporter.rules.deployments import DEPLOYMENT_ALERTS
+from exporter.rules.exporters import EXPORTER_ALERTS
+from exporter.rules.projects import POLL_ALERTS, QUEUE_ALERTS, SECRET_ALERTS
+from exporter.rules.records import ALERT_RECORDS, HOURLY_RECORDS, USAGE_RECORDS
+from exporter.rules.replicas import REPLICA_ALERTS
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """`interval`: a placeholder."""
+
+    name: str
+    interval: str
+    rules: Sequence[Record | Alert]
+
+
+GROUPS = (
+    Group("together-usage", "<minute>", USAGE_RECORDS),
+    Group("together-usage-hourly", "<hour>", HOURLY_RECORDS),
+    # One group: an alert sees the records of its own evaluation and what the one before fired.
+    Group(
+        "together-alerts",
+        "<minute>",
+        (
+            *ALERT_RECORDS,
+            *DEPLOYMENT_ALERTS,
+            *REPLICA_ALERTS,
+            *SECRET_ALERTS,
+            *QUEUE_ALERTS,
+            *POLL_ALERTS,
+            *EXPORTER_ALERTS,
+        ),
+    ),
+)
+ALERTS = {rule.name: rule for group in GROUPS for rule in group.rules if isinstance(rule, Alert)}
+RECORDS = {rule.name: rule for group in GROUPS for rule in group.rules if isinstance(rule, Record)}

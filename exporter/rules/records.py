@@ -1,0 +1,82 @@
+"""Recording rules: what alerts are built on, and the use of GPUs."""
+
+from __future__ import annotations
+
+from exporter.rules.alert import DESIRED, MAX, NOT_FOUND, READY, Record, one
+
+OWN_LABELS = "together:deployment_labels"  # made only where own labels are joined into alerts
+
+ALERT_RECORDS = (
+    Record(
+        "together:shards_missing",
+        "max by (<exporter>) (together_exporter_shards)\n"
+        "- count by (<exporter>) (count by (<exporter>, index) (together_exporter_shard_info)) > 0",
+    ),
+    Record(
+        "together:project_readable",
+        "(max by (<project>) (together_project_poll_success) == 1) unless on (<keep>) together:shards_missing",
+    ),
+    Record(
+        "together:deployment_was_known",
+        "group by (<deployment>) (last_over_time(together_deployment_info[<memory>]))\n"
+        "unless group by (<deployment>) (together_deployment_info)",
+    ),
+    Record(
+        "together:deployment_blind",
+        "(together:deployment_was_known unless on (<project>) together:project_readable)\n"
+        "or (\n"
+        "  together:deployment_was_known\n"
+        f"  and on (<deployment>) ({one('together_deployment_poll_success')} == 0\n"
+        f"    unless on (<deployment>) {NOT_FOUND})\n"
+        ")",
+    ),
+    Record(
+        OWN_LABELS,
+        "group by (<deployment>, <own>) (topk by (<deployment>) (1, together_deployment_labels))\n"
+        "or on (<deployment>) (\n"
+        "  together:deployment_labels offset <minute> and on (<deployment>) together:deployment_was_known\n"
+        ")\n"
+        "or on (<deployment>) group by (<deployment>) (last_over_time(together_deployment_info[<memory>]))\n"
+        "or on (<deployment>) group by (<deployment>) (together_deployment_poll_success)",
+    ),
+    Record(
+        "together:deployment_replicas_with_class",
+        "sum by (<deployment>, class) (\n"
+        "  max by (<deployment>, reason, class) (together_deployment_replicas_with_reason)\n"
+        ")",
+    ),
+    Record(
+        "together:deployment_unserved",
+        f"({READY} == bool 0)\n"
+        "and on (<deployment>) max by (<deployment>) "
+        "(min_over_time(together_deployment_replicas_desired[<unserved_after>])) > 0",
+    ),
+)
+
+
+def gpus(replicas: str) -> str:
+    return f"{one('together_deployment_gpus_per_replica', 'gpu_type')}\n* on (<deployment>) group_left () {replicas}"
+
+
+USAGE_RECORDS = (
+    Record("together:deployment_gpus_ready", gpus(READY)),
+    Record("together:deployment_gpus_desired", gpus(DESIRED)),
+    Record("together:deployment_gpus_max", gpus(MAX)),
+    Record(
+        "together:project_observed",
+        "group by (<project>) (together_project_poll_success == 1)\nor group by (<project>) (together_deployment_info)",
+    ),
+)
+# Divided by the minutes in which something of the project was known: right with any number of samples, and for a
+# deployment that was there for a part of the hour. Once an hour, so that a new price does not change the past.
+HOURLY_RECORDS = (
+    Record(
+        "together:deployment_gpu_hours",
+        "sum_over_time(together:deployment_gpus_ready[<hour>])\n"
+        "/ on (<project>) group_left () count_over_time(together:project_observed[<hour>])",
+    ),
+    Record(
+        "together:deployment_gpu_cost",
+        "together:deployment_gpu_hours\n* on (<gpu_type>) group_left () max by (<gpu_type>) (together_gpu_hourly_cost)",
+    ),
+)

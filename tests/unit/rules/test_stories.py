@@ -1,0 +1,31 @@
+"""Stories over time, told to promtool by two identical exporters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from exporter.rules.build import build
+from exporter.rules.config import RulesConfig
+from exporter.rules.groups import ALERTS
+from tests.unit.rules.promtool import OFF, PROMTOOLS, Story, check, seen_by, without_annotations
+from tests.unit.rules.stories import STORIES
+
+
+@pytest.mark.parametrize("promtool", PROMTOOLS)
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
+def test_it_is_quiet_and_loud_as_told(story: Story, promtool: str, tmp_path: Path) -> None:
+    plain = {name: values for name, values in story.series.items() if "cluster=" not in name}
+    others = {name: values for name, values in story.series.items() if "cluster=" in name}
+    series = [*seen_by(plain, "ab", 'cluster="x"'), *seen_by(others, "c", "")]
+    steps = [
+        {
+            "eval_time": f"{minute}m",
+            "alertname": alert,
+            "exp_alerts": [{"exp_labels": {**labels, "severity": ALERTS[alert].severity}} for labels in fires],
+        }
+        for minute, alert, fires in story.expected
+    ]
+    test = {"interval": "1m", "input_series": series, "alert_rule_test": steps}
+    check(promtool, tmp_path, [(without_annotations(build(RulesConfig(enabled=OFF))), [test])])
