@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-config --upgrade --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: demo demo-stack test check lock golden docs pictures rules dashboards chart fuzz bench soak wheel sbom image clean
+.PHONY: demo demo-stack test check lock golden docs pictures rules dashboards chart fuzz mutants bench soak wheel sbom image clean
 
 demo: $(STAMP)  ## simulator and exporter together; Ctrl-C ends it
 	$(BIN)/together-exporter demo $(ARGS)
@@ -17,7 +17,7 @@ demo-stack: $(STAMP)  ## demo, with Prometheus and Alertmanager, and Grafana whe
 	$(BIN)/python -m deploy.demo_stack $(ARGS)
 
 test: check  ## everything a landing must pass
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto $(ARGS)
 
 check: $(STAMP)  ## lint, format, types, import rules, generated files
 	$(BIN)/ruff check
@@ -53,12 +53,18 @@ lock: $(STAMP)  ## choose versions anew, hashed, for every supported platform
 	$(BIN)/uv pip compile pyproject.toml --group dev --constraint requirements.lock $(LOCK) -o requirements-dev.lock
 	$(BIN)/uv pip compile --group build --constraint requirements-dev.lock $(LOCK) -o requirements-build.lock
 	$(BIN)/uv pip compile --group fuzz $(LOCK) -o requirements-fuzz.lock
+	$(BIN)/uv pip compile --group mutants --constraint requirements-dev.lock $(LOCK) -o requirements-mutants.lock
 
 fuzz: $(STAMP)  ## coverage-guided, for SECONDS; what it finds lies in .fuzz (Linux, CPython <= 3.13)
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements-fuzz.lock
 	mkdir -p .fuzz/new
 	$(BIN)/python -m tests.fuzz.fuzz_exposition -max_total_time=$(SECONDS) -max_len=4096 -timeout=20 \
 		-artifact_prefix=.fuzz/ .fuzz/new tests/fuzz/corpus
+
+mutants: $(STAMP)  ## change the core in small ways; shows which changes no test notices (an hour)
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements-mutants.lock
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
 
 bench: $(STAMP)  ## ratios, each measured side by side; JSON in .bench/bench.json
 	$(BIN)/python -m benchmarks.bench
@@ -82,7 +88,7 @@ image:  ## IMAGE, by Docker where its engine runs, else by buildah as root on a 
 	deploy/image/build.sh $(IMAGE)
 
 clean:
-	rm -rf .venv .sbom .tools dist .fuzz .bench
+	rm -rf .venv .sbom .tools dist .fuzz .bench mutants
 
 # pip is driven from outside: some distributions ship Python without the module that puts pip into an environment.
 $(STAMP): requirements-dev.lock pyproject.toml

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn, TypeVar
 
 import uvloop
@@ -74,10 +75,19 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _once(options: argparse.Namespace) -> int:
-    app = App(functools.partial(_load, options), runtime_metrics=False)
+    app = App(lambda: _without_news(_load(options)), runtime_metrics=False)
     worked, page = _run(_poll_once(app))
     sys.stdout.buffer.write(page)
     return FINE if worked else FAILED
+
+
+def _without_news(loaded: Loaded) -> Loaded:
+    """For a command that cron runs: what is fine is not logged, unless level debug asks for it."""
+    settings = loaded.settings
+    if settings.log.level != "info":
+        return loaded
+    quiet = settings.model_copy(update={"log": settings.log.model_copy(update={"level": "warn"})})
+    return replace(loaded, settings=quiet)
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -111,10 +111,6 @@ def test_what_is_wrong_is_told_and_resolves_and_what_is_well_is_not(stack: Stack
     assert messages(stack) - BY_CLASS == TOLD
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="together_deployment_replicas_with_reason and together_deployment_queue_info come with the new core",
-)
 def test_what_is_counted_by_class_and_queue_is_told(stack: Stack) -> None:
     crashing, idle = ("crashloop", "TogetherReplicaCrashLooping"), ("scale-to-zero", "TogetherDeploymentGPUsIdle")
     until(lambda: len(stack.prometheus.query("together_deployment_poll_success == 1")) == 9, "all is seen")

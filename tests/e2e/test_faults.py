@@ -79,7 +79,6 @@ def contexts(folder: Path) -> dict[str, ssl.SSLContext]:
 STATIC = (
     Fault("refused", b"", "connection", "ConnectError"),
     Fault("dns", b"", "connection", "ConnectError"),
-    Fault("dns-empty-label", b"", "connection", ""),
     Fault("tls-expired", b"", "connection", "certificate has expired"),
     Fault("tls-wrong-host", b"", "connection", "Hostname mismatch"),
     Fault("tls-self-signed", b"", "connection", "unable to get local issuer"),
@@ -105,7 +104,6 @@ def outage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outage]:
         urls |= {
             "refused": "http://127.0.0.1:9/v1",
             "dns": f"http://{LONG_NAME}/v1",
-            "dns-empty-label": "http://a..b/v1",
             "tls-spoken-to-http": api.url("healthy").replace("http:", "https:"),
             "http-spoken-to-tls": secure["tls"].url("x").replace("https:", "http:"),
             "healthy": api.url("healthy"),

@@ -161,14 +161,14 @@ def test_an_outage_is_told_and_the_last_known_state_stays(browser: Browser, star
         browser.open(daemon.url())
         assert "down" not in browser.text()
         server.now = 30
-        browser.soon_shows("The API fails: HTTP 503 Service Unavailable.")
+        browser.soon_shows("The API failed to answer: HTTP 503 Service Unavailable.")
         text = browser.text()
-        assert "polls go on" in text
+        assert "keeps polling" in text
         assert "3/3" in text
         assert browser.driver.title == "2 warning – together-exporter"
         browser.keep("outage")
         server.now = 90
-        browser.soon_shows("The API fails", absent=True)
+        browser.soon_shows("The API failed to answer", absent=True)
 
 
 def test_an_exporter_that_is_gone_is_told_and_what_was_known_stays(
