@@ -151,7 +151,13 @@ def _still_asked_for(
     if not queues:
         return queues
     asked = frozenset(queues_of(records, target))
-    return {name: queue for name, queue in queues.items() if name in asked}
+    return queues if asked.issuperset(queues) else {name: each for name, each in queues.items() if name in asked}
+
+
+def without_unread_queues(project: Project) -> Project:
+    """Without queues that no deployment names any more."""
+    queues = _still_asked_for(project.queues, project.records, project.target)
+    return project if queues is project.queues else replace(project, queues=queues)
 
 
 def _limited(record: Record, key: str, limits: Limits) -> Record:

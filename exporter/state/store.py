@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from exporter.api.errors import NotFound
 from exporter.api.models import DROP_REASONS
 from exporter.state.instant import Instant
 from exporter.state.names import shown_names
-from exporter.state.projects import queues_of, reconfigured
+from exporter.state.projects import queues_of, reconfigured, without_unread_queues
 from exporter.state.records import Poll, Project, Record, Shown, ShownProject, ShownQueue, Snapshot, Target
 
 NEVER = float("inf")  # monotonic seconds
@@ -37,12 +37,17 @@ class Store:
         return self._projects
 
     def commit(self, before: Project, after: Project) -> bool:
-        """Puts `after` in the place of `before`; False where another value came in between, and nothing is changed."""
+        """Puts `after` in the place of `before`; False where another value came in between, and nothing is changed.
+
+        What came in between stays where `after` has left it alone: each kind of fetch fills a mapping of its own, and
+        many queues must not hold up a long list."""
         name = before.target.project
-        if self._projects.get(name) is not before:
+        current = self._projects.get(name)
+        merged = None if current is None else _merged(before, after, current)
+        if merged is None:
             return False
-        if after is not before:
-            self._projects = {**self._projects, name: after}
+        if merged is not current:
+            self._projects = {**self._projects, name: merged}
         return True
 
     def is_current(self, snapshot: Snapshot, now: Instant) -> bool:
@@ -94,6 +99,20 @@ class Store:
                 projects[name] = replace(project, records={**project.records, **renamed})
         if any(projects[name] is not project for name, project in self._projects.items()):
             self._projects = projects
+
+
+def _merged(before: Project, after: Project, current: Project) -> Project | None:
+    """`after` with what has changed from `before` to `current`; None where both have changed the same part."""
+    if current is before:
+        return after
+    changes = {}
+    for part in fields(Project):
+        old, new, now = (getattr(value, part.name) for value in (before, after, current))
+        if new is not old and now is not old:
+            return None
+        if new is not old:
+            changes[part.name] = new
+    return None if current.target is not before.target else without_unread_queues(replace(current, **changes))
 
 
 async def _shown(project: Project, now: Instant) -> list[Shown]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -261,7 +261,7 @@ def test_a_project_that_is_not_configured_is_not_asked_for(row: Row) -> None:
 
 def test_a_value_that_never_stands_still_is_a_failed_poll() -> None:
     harness = EACH.harness()
-    harness.store.rivals = [another_queue] * MAX_REBUILDS
+    harness.store.rivals = [lambda project: replace(project, records=dict(project.records))] * MAX_REBUILDS
     assert not run(harness.poll("each", "chat"))
     assert harness.failures() == {("each", "internal_error"): 1}
 

@@ -302,15 +302,27 @@ def items(*ids: str) -> Listing:
     return Listing(tuple(read_object(deployment(id_)) for id_ in ids))
 
 
-def test_a_queue_committed_while_a_list_is_built_makes_it_be_built_again() -> None:
+def test_a_queue_committed_while_a_list_is_built_stays_and_does_not_hold_it_up() -> None:
     pipeline = with_list(deployment("1", "a", autoscaling=QUEUED))
     before = value(pipeline.store)
     listed = run(after_list(before, items("1", "2"), at(1)))
     pipeline.queue("p", "a", answer({"messages_running": 1}), 1)
-    assert not pipeline.store.commit(before, listed)
     now = value(pipeline.store)
-    assert pipeline.store.commit(now, run(after_list(now, items("1", "2"), at(1))))
+    again = run(after_list(now, Listing((read_object(deployment("1", "a", autoscaling=QUEUED)),)), at(2)))
+    assert pipeline.store.commit(before, listed)
     assert list(value(pipeline.store).records) == ["1", "2"]
+    assert not value(pipeline.store).queues, "no deployment names it any more"
+    assert not pipeline.store.commit(now, again), "both have changed the records"
+
+
+def test_a_queue_committed_while_a_list_with_its_deployment_is_built_is_shown() -> None:
+    pipeline = with_list(deployment("1", "a", autoscaling=QUEUED))
+    before = value(pipeline.store)
+    queued = Listing((read_object(deployment("1", "a", autoscaling=QUEUED)),))
+    listed = run(after_list(before, queued, at(1)))
+    pipeline.queue("p", "a", answer({"messages_running": 1}), 1)
+    assert pipeline.store.commit(before, listed)
+    assert list(value(pipeline.store).queues) == ["a"]
 
 
 def test_a_commit_while_a_snapshot_is_taken_is_in_the_next_one() -> None:
