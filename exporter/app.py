@@ -356,6 +356,7 @@ def _target(project: Project, settings: Settings) -> Target:
         exclude=project.exclude,
         shard_index=settings.shard.index,
         shard_total=settings.shard.total,
+        labels=project.labels,
     )
 
 

@@ -87,6 +87,7 @@ def labels_of(entries: dict[str, Entry]) -> dict[str, Entry]:
 
 def poll_of(entry: Entry) -> Iterator[Sample]:
     yield "together_deployment_poll_success", {}, float(entry.error is None)
+    yield "together_deployment_labels", {}, 1.0
     if entry.error is not None:
         yield "together_deployment_poll_error", {"reason": entry.error}, 1.0
     if entry.succeeded is not None:

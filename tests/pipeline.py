@@ -56,12 +56,16 @@ def failure(reason: str) -> ApiError:
     return next(error for error in ERRORS if error.reason == reason)("HTTP 5xx")
 
 
+def _reader(target: Target) -> ListReader:
+    return ListReader(frozenset(target.labels.variables))
+
+
 class Pipeline:
     """The answers of some projects, and the page of them."""
 
     def __init__(self, *targets: Target, prices: Mapping[str, float] | None = None) -> None:
         self.store = Store(targets)
-        self._readers = {target.project: ListReader() for target in targets}
+        self._readers = {target.project: _reader(target) for target in targets}
         self._renderer = Renderer(prices or {})
 
     def one(self, project: str, key: str, answer: bytes | ApiError, second: float = 0.0) -> None:
@@ -70,7 +74,9 @@ class Pipeline:
         try:
             if isinstance(answer, ApiError):
                 raise answer
-            after = run(after_one(before, key, read_deployment(answer), at(second)))
+            after = run(
+                after_one(before, key, read_deployment(answer, frozenset(before.target.labels.variables)), at(second))
+            )
         except ApiError as error:
             after = after_failed_one(before, key, error)
         assert self.store.commit(before, after)
@@ -112,7 +118,7 @@ class Pipeline:
     def configure(self, *targets: Target) -> None:
         """A reload."""
         self.store.configure(targets)
-        self._readers = {target.project: self._readers.get(target.project, ListReader()) for target in targets}
+        self._readers = {target.project: self._readers.get(target.project) or _reader(target) for target in targets}
 
     def snapshot(self, second: float = 0.0) -> Snapshot:
         return run(self.store.snapshot(at(second)))

@@ -18,6 +18,7 @@ from exporter.api.models import (
     BOM,
     DEPLOYMENT_KEYS,
     MAX_DEPLOYMENT,
+    NO_VARIABLES,
     Dropped,
     Reading,
     printable,
@@ -78,7 +79,9 @@ _HEAD = msgspec.json.Decoder(_Head)
 class ListReader:
     """Reads one project's lists. Cached: the readings of the previous list by their bytes; each list replaces them."""
 
-    def __init__(self) -> None:
+    def __init__(self, variables: frozenset[str] = NO_VARIABLES) -> None:
+        """`variables`: of a deployment's environment, those whose value is kept."""
+        self._variables = variables
         self._previous: Mapping[bytes, Item] = {}
 
     async def read(self, body: bytes, wanted: Wanted, limit: int, deadline: float = float("inf")) -> Listing:
@@ -106,7 +109,7 @@ class ListReader:
             item = read.get(part) or self._previous.get(part) if isinstance(part, bytes) else None
             if item is None:
                 large = isinstance(part, bytes) and len(part) > LARGE_ITEM
-                item = await asyncio.to_thread(_item, part) if large else _item(part)
+                item = await asyncio.to_thread(_item, part, self._variables) if large else _item(part, self._variables)
             if item is None or (item.id is None and item.name is None):
                 nameless += 1
                 continue
@@ -186,7 +189,7 @@ def _head(part: Part) -> tuple[str | None, str | None]:
     return id_, name
 
 
-def _item(part: Part) -> Item | None:
+def _item(part: Part, variables: frozenset[str]) -> Item | None:
     """None for what is no deployment."""
     if isinstance(part, Unreadable):
         return part
@@ -201,6 +204,6 @@ def _item(part: Part) -> Item | None:
     if not isinstance(raw, dict) or raw.keys().isdisjoint(DEPLOYMENT_KEYS):
         return None
     try:
-        return read_object(raw)
+        return read_object(raw, variables)
     except InvalidResponse as error:
         return Unreadable(*_head(raw), error)

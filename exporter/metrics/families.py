@@ -11,7 +11,7 @@ from exporter.api.models import Deployment, Replica
 from exporter.metrics.family import Family, Group, Sample, current, each, info, labelled, state, unique, value
 from exporter.state.history import MAX_STATUSES, OTHER, History
 from exporter.state.reasons import CLASSES, reason_class
-from exporter.state.records import Poll, Shown, ShownProject, ShownQueue
+from exporter.state.records import OwnLabels, Poll, Shown, ShownProject, ShownQueue
 
 STATUSES = ("Updating", "Scaling", "Ready", "Failed", "ScaledToZero")
 REPLICA_STATUSES = ("Running", "Waiting", "Terminated")
@@ -102,6 +102,10 @@ def queue_jobs(queue: ShownQueue) -> Iterator[Sample]:
     for name, count in (("waiting", queue.counts.messages_waiting), ("running", queue.counts.messages_running)):
         if count is not None:
             yield (name,), count
+
+
+def own_labels(labels: OwnLabels) -> Iterator[Sample]:
+    yield tuple(text for pair in labels for text in pair), 1.0
 
 
 def items_dropped(project: ShownProject) -> Iterator[Sample]:
@@ -336,6 +340,20 @@ HISTORY: Group[History] = Group(
     ),
 )
 
+LABELS: Group[OwnLabels] = Group(
+    "deployment, in the configuration",
+    ("project", "deployment"),
+    (
+        Family(
+            "together_deployment_labels",
+            "Always 1; your own labels of the deployment as label_*, from labels, label_rules and label_variables in "
+            "the configuration; one series for every deployment, also without labels.",
+            each(own_labels),
+            has_own_labels=True,
+        ),
+    ),
+)
+
 POLL: Group[Poll] = Group(
     "deployment's last poll",
     ("project", "deployment"),
@@ -449,6 +467,7 @@ PARTS: tuple[Part, ...] = (
             Source(REPLICA, lambda shown: [((name,), r) for name, r in shown.state.replicas] if shown.state else []),
         ),
     ),
+    Part(lambda shown: shown.record.labels, (Source(LABELS, lambda shown: [((), shown.record.labels)]),)),
     Part(lambda shown: shown.history, (Source(HISTORY, lambda shown: [((), shown.history)]),)),
     Part(lambda shown: shown.record.poll, (Source(POLL, lambda shown: [((), shown.record.poll)]),)),
 )

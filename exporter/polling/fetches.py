@@ -37,15 +37,20 @@ class Fetch:
 
     name: Name
     request: Callable[[str], Request]
-    reader: Callable[[], Reader]
+    reader: Callable[[Target], Reader]
     after: Callable[[Project, str, Answer, Instant], Awaitable[Project]]
     after_failed: Callable[[Project, str, ApiError], Project]
     subjects: Callable[[Project], list[str]] | None = None
     failure: Callable[[ApiError], ApiError] = lambda error: error
 
 
-def _list_reader() -> Reader:
-    lists = ListReader()
+def _variables(target: Target) -> frozenset[str]:
+    """The environment variables whose plain value becomes a label."""
+    return frozenset(target.labels.variables)
+
+
+def _list_reader(target: Target) -> Reader:
+    lists = ListReader(_variables(target))
     return lambda body, target, deadline: lists.read(
         body, target.wants, target.limits.max_deployments_per_project, deadline
     )
@@ -56,8 +61,8 @@ def _list_failure(error: ApiError) -> ApiError:
     return InvalidResponse(str(error), request_id=error.request_id) if isinstance(error, NotFound) else error
 
 
-async def _read_deployment(body: bytes, _: Target, __: float) -> Reading:
-    return read_deployment(body)
+async def _read_deployment(body: bytes, target: Target, _: float) -> Reading:
+    return read_deployment(body, _variables(target))
 
 
 async def _read_queue(body: bytes, _: Target, __: float) -> Queue:
@@ -74,7 +79,7 @@ FETCHES: dict[Name, Fetch] = {
         Fetch(
             "each",
             lambda key: Request(f"deployments/{quote(key, safe='')}"),
-            lambda: _read_deployment,
+            lambda _: _read_deployment,
             after_one,
             after_failed_one,
         ),
@@ -90,7 +95,7 @@ FETCHES: dict[Name, Fetch] = {
         Fetch(
             "queue",
             lambda queue: Request("queue/metrics", (("model", queue),)),
-            lambda: _read_queue,
+            lambda _: _read_queue,
             _after_queue,
             after_failed_queue,
             subjects=lambda project: queues_of(project.records, project.target),

@@ -9,11 +9,11 @@ from typing import Protocol
 from exporter.api.client import Answer as Read
 from exporter.api.client import Request
 from exporter.api.errors import ApiError, InternalError
-from exporter.polling.fetches import FETCHES, Fetch
+from exporter.polling.fetches import FETCHES, Fetch, Reader
 from exporter.polling.plan import Plan
 from exporter.polling.reporting import Reporter
 from exporter.state.instant import Instant
-from exporter.state.records import Project
+from exporter.state.records import Project, Target
 from exporter.state.store import Store
 
 MAX_REBUILDS = 100  # of one answer's value because others committed in between; they are few and quick
@@ -46,7 +46,7 @@ class Poller:
         self._reporter = reporter
         self._clock = clock
         self._committed = committed
-        self._readers = {name: fetch.reader() for name, fetch in FETCHES.items()}
+        self._readers: dict[str, Reader] = {}  # by fetch
         self._running: set[asyncio.Task[object]] = set()
         self.last_poll: Instant | None = None  # when one ended, successful or not
 
@@ -78,11 +78,11 @@ class Poller:
 
     async def names(self) -> list[str]:
         """The names and IDs that the key sees, whatever is configured; none where they cannot be read."""
-        reader = FETCHES["list"].reader()
         project = self._store.project(self._project)
         if project is None:
             return []
-        everything = type(project.target)(self._project)
+        everything = Target(self._project)
+        reader = FETCHES["list"].reader(everything)
         try:
             listing = await self._api.fetch(
                 FETCHES["list"].request(""), 0.0, lambda body, deadline: reader(body, everything, deadline)
@@ -108,11 +108,14 @@ class Poller:
             return await self._failed(fetch, plan, subject, InternalError(type(error).__name__))
 
     async def _expected(self, fetch: Fetch, plan: Plan, subject: str) -> ApiError | None:
-        reader = self._readers[plan.fetch]
 
         async def read(body: bytes, deadline: float) -> object:
             project = self._store.project(self._project)
-            return None if project is None else await reader(body, project.target, deadline)
+            if project is None:
+                return None
+            if plan.fetch not in self._readers:
+                self._readers[plan.fetch] = fetch.reader(project.target)
+            return await self._readers[plan.fetch](body, project.target, deadline)
 
         try:
             answer = await self._api.fetch(fetch.request(subject), plan.interval, read)

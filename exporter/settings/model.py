@@ -18,10 +18,10 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from exporter.labels import collision
 from exporter.patterns import compiled
 from exporter.settings.addresses import parse as parse_address
 from exporter.settings.durations import IN_JSON, Duration, parse
-from exporter.settings.labels import collision
 
 ENV_PREFIX = "TOGETHER_EXPORTER_"
 DEFAULT_BASE_URL = "https://api.together.ai/v1"

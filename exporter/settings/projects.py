@@ -10,11 +10,11 @@ from typing import Literal
 
 from pydantic import SecretStr
 
+from exporter.labels import LabelRule, Labels, exported, exported_name
 from exporter.patterns import matches
 from exporter.settings import environment, trust
 from exporter.settings.durations import show
 from exporter.settings.keys import KeySource, KeyUnusable
-from exporter.settings.labels import LabelRule, Labels, exported, exported_name
 from exporter.settings.model import DEFAULT_BASE_URL, ProjectSettings, Settings
 from exporter.settings.problems import Problem
 from exporter.settings.proxies import ProxyRefused, proxy_for

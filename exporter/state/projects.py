@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from exporter.api.errors import ApiError, InvalidResponse, NotFound
 from exporter.api.listing import Item, Listing, Unreadable
-from exporter.api.models import Dropped, Queue, Reading
+from exporter.api.models import Deployment, Dropped, Queue, Reading, printable
 from exporter.cooperative import in_slices
 from exporter.state.chosen import chosen
 from exporter.state.history import History
 from exporter.state.instant import Instant
-from exporter.state.records import Absent, Limits, Poll, Project, QueueState, Record, State, Target
+from exporter.state.records import Absent, Limits, OwnLabels, Poll, Project, QueueState, Record, State, Target
 
 
 def reconfigured(before: Project | None, target: Target) -> Project:
@@ -22,7 +22,7 @@ def reconfigured(before: Project | None, target: Target) -> Project:
     if before.target == target:
         return before
     kept = [record for record in before.records.values() if _is_asked_for(record, before.target, target)]
-    records = {key: _limited(record, key, target.limits) for key, record in _keyed(kept, target)}
+    records = {key: _reconfigured(record, key, target) for key, record in _keyed(kept, target)}
     return replace(before, target=target, records=records, queues=_still_asked_for(before.queues, records, target))
 
 
@@ -109,20 +109,31 @@ def _after_item(before: Project, key: str, item: Item, poll: Poll, now: Instant)
         return replace(failed, name=item.name or item.id or failed.name)
     deployment = item.deployment
     if old is not None and old.state is not None and old.state.deployment is deployment:
-        return Record(key, old.name, old.history, poll, old.state)
+        return Record(key, old.name, old.history, poll, old.state, old.labels)
     history = old.history if old else _history_of_absent(before, key, now)
     state = _state(item, before.target.limits)
     if old is not None and old.state == state:
         state = old.state
-    return Record(key, deployment.name or deployment.id or key, history.after(deployment, now), poll, state)
+    name = deployment.name or deployment.id or key
+    labels = _labels(before.target, key, name, deployment)
+    if old is not None and old.labels == labels:
+        labels = old.labels
+    return Record(key, name, history.after(deployment, now), poll, state, labels)
 
 
 def _failed(before: Project, key: str, error: ApiError) -> Record:
     old = before.records.get(key)
     if old is None:
-        old = Record(key, key, History(), Poll())
+        old = Record(key, key, History(), Poll(), labels=_labels(before.target, key, key, None))
     state = None if isinstance(error, NotFound) else old.state
     return replace(old, poll=Poll(error, old.poll.succeeded), state=state)
+
+
+def _labels(target: Target, key: str, name: str, deployment: Deployment | None) -> OwnLabels:
+    """The user's own labels; a deployment that has never been read has no variables."""
+    environment = {} if deployment is None else deployment.plain_variables
+    labels = target.labels.of(key=key, name=name, environment=environment)
+    return tuple(sorted((label, printable(value)) for label, value in labels.items() if value))
 
 
 def _history_of_absent(before: Project, key: str, now: Instant) -> History:
@@ -160,13 +171,16 @@ def without_unread_queues(project: Project) -> Project:
     return project if queues is project.queues else replace(project, queues=queues)
 
 
-def _limited(record: Record, key: str, limits: Limits) -> Record:
-    """The same answer under other limits, and by this key."""
+def _reconfigured(record: Record, key: str, target: Target) -> Record:
+    """The same answer by this key, and under another target's limits and labels."""
     state = record.state
-    if state is not None and state.limits != limits:
+    if state is not None and state.limits != target.limits:
         dropped = tuple(each for each in state.dropped if each.reason != "replica_limit")
-        state = _state(Reading(state.deployment, dropped), limits)
-    return record if key == record.key and state is record.state else replace(record, key=key, state=state)
+        state = _state(Reading(state.deployment, dropped), target.limits)
+    labels = _labels(target, key, record.name, None if state is None else state.deployment)
+    if (key, labels) == (record.key, record.labels) and state is record.state:
+        return record
+    return replace(record, key=key, state=state, labels=record.labels if labels == record.labels else labels)
 
 
 def _is_asked_for(record: Record, before: Target, target: Target) -> bool:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from exporter.api.errors import ApiError
 from exporter.api.models import Deployment, Dropped, Queue, Replica
+from exporter.labels import Labels
 from exporter.patterns import matches
 from exporter.state.history import History
 from exporter.state.instant import Instant
@@ -27,6 +28,10 @@ class Limits:
     replica_metrics: bool = True
     max_replicas_per_deployment: int = 200
     max_deployments_per_project: int = 10_000
+
+
+NO_LABELS = Labels()
+OwnLabels = tuple[tuple[str, str], ...]  # exported names and values, sorted
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class Target:
     shard_index: int = 0
     shard_total: int = 1
     queues: tuple[str, ...] = ()
+    labels: Labels = NO_LABELS
 
     def wants(self, id_: str | None, name: str | None) -> bool:
         """Whether a deployment in the list is this exporter's."""
@@ -92,13 +98,14 @@ class Poll:
 class Record:
     """One deployment. `key`: how it is asked for, or found in the list. `name`: what the API calls it, else the key.
 
-    `state`: None where nothing is known, or it was deleted."""
+    `state`: None where nothing is known, or it was deleted. `labels`: the user's own."""
 
     key: str
     name: str
     history: History
     poll: Poll
     state: State | None = None
+    labels: OwnLabels = ()
 
 
 @dataclass(frozen=True, slots=True)

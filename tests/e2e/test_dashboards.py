@@ -112,7 +112,6 @@ def test_every_query_is_answered(first: Exporter, second: Exporter, tmp_path: Pa
         answer_all(prometheus, dict(queries()), ())
 
 
-@pytest.mark.xfail(strict=True, reason="together_deployment_labels comes with the settings for own labels")
 def test_the_exporter_shows_what_the_dashboards_filter_by(start: Start, steady: SimulatorServer) -> None:
     daemon = start(f"projects: [{{base_url: '{steady.url}'}}]\n", TOGETHER_API_KEY="k")
     until(lambda: "together_deployment_poll_success{" in daemon.metrics(), "it is polled")

@@ -39,7 +39,6 @@ NEVER_HERE = {  # query: why it has no data over this fleet
     "together_exporter_poll_duration_seconds": "a histogram's name; its series are _bucket, _sum and _count",
     "together_deployment_replica_startup_seconds": "a summary's name; its series are _sum and _count",
     "together_deployment_model_mount_info": "the simulator mounts no models",
-    "together_deployment_labels": "the exporter does not show the configured labels yet",
 }
 
 

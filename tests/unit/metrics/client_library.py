@@ -61,7 +61,11 @@ def _metric(family: Family[Any], identity: tuple[str, ...], subjects: Subjects) 
         seen: set[tuple[str, ...]] = set()
         for own, value in _without_repeats(family.samples(subject), seen):
             suffix, own_labels = (own[0], ()) if family.type == "summary" else ("", own)
-            labels = dict(zip((*identity, *family.labels), (*values, *own_labels), strict=True))
+            if family.has_own_labels:
+                names, own_labels = (*identity, *own[::2]), own[1::2]
+            else:
+                names = (*identity, *family.labels)
+            labels = dict(zip(names, (*values, *own_labels), strict=True))
             metric.add_sample(family.name + suffix, labels, value + 0.0)
     return metric
 

@@ -234,5 +234,5 @@ def test_no_series_is_on_the_page_without_what_it_is_about() -> None:
     shown = {line.partition("{")[0] for line in pipeline.text().splitlines() if 'deployment="1"' in line}
     assert {name for name in shown if "_total" not in name and "startup" not in name} == {
         "together_deployment_info", "together_deployment_poll_success",
-        "together_deployment_last_success_timestamp_seconds",
+        "together_deployment_last_success_timestamp_seconds", "together_deployment_labels",
     }  # fmt: skip

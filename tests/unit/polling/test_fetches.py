@@ -20,7 +20,7 @@ FOREVER = float("inf")
 
 def after(name: Name, project: Project, subject: str, answer: bytes) -> Project:
     async def value() -> Project:
-        read = await FETCHES[name].reader()(answer, project.target, FOREVER)
+        read = await FETCHES[name].reader(project.target)(answer, project.target, FOREVER)
         return await FETCHES[name].after(project, subject, read, at(0))
 
     return run(value())
@@ -93,15 +93,15 @@ def test_a_404_for_the_list_is_an_invalid_response_and_no_other_is(kind: type[Ap
 
 def test_each_project_has_a_list_reader_of_its_own_which_reuses_what_is_unchanged() -> None:
     target = Target("p")
-    reader, answer = FETCHES["list"].reader(), listed(one())
+    reader, answer = FETCHES["list"].reader(target), listed(one())
     first, again = lists(reader, target, answer, answer)
     assert again.items[0] is first.items[0]
-    (other,) = lists(FETCHES["list"].reader(), target, answer)
+    (other,) = lists(FETCHES["list"].reader(target), target, answer)
     assert other.items[0] is not first.items[0]
 
 
 def test_the_list_reader_keeps_to_the_targets_limit() -> None:
 
     target = Target("p", limits=Limits(max_deployments_per_project=1))
-    (listing,) = lists(FETCHES["list"].reader(), target, listed(one("b", "dep_2"), one("a", "dep_1")))
+    (listing,) = lists(FETCHES["list"].reader(target), target, listed(one("b", "dep_2"), one("a", "dep_1")))
     assert [item.id for item in listing.items] == ["dep_1"]

@@ -9,7 +9,6 @@ from exporter.rules.groups import RECORDS
 from exporter.self_metrics import described
 
 METRIC = re.compile(r"\btogether[_:][a-z_]+")
-ARRIVING = frozenset({"together_deployment_labels"})  # of the contract; the exporter does not show it yet
 
 
 def shown() -> set[str]:
@@ -23,4 +22,4 @@ def shown() -> set[str]:
 
 
 def known() -> set[str]:
-    return shown() | ARRIVING | set(RECORDS)
+    return shown() | set(RECORDS)

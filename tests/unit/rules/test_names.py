@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from exporter.rules.build import templates
 from tests.conftest import ROOT
-from tests.unit.rules.names import ARRIVING, METRIC, known, shown
+from tests.unit.rules.names import METRIC, known
 
 
 def test_every_metric_that_a_rule_or_a_runbook_names_exists() -> None:
@@ -15,14 +13,3 @@ def test_every_metric_that_a_rule_or_a_runbook_names_exists() -> None:
     named = {name for text in (*rules, *runbooks) for name in METRIC.findall(text)}
     assert len(named) > 20
     assert named <= known(), named - known()
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(n, marks=pytest.mark.xfail(strict=True, reason=f"{n} comes with the new core"))
-        for n in sorted(ARRIVING)
-    ],
-)
-def test_the_exporter_shows_what_the_rules_wait_for(name: str) -> None:
-    assert name in shown()

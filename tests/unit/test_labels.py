@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.settings.labels import LabelRule, Labels, collision, exported_name
+from exporter.labels import LabelRule, Labels, collision, exported_name
 
 
 @pytest.mark.parametrize(
