@@ -117,7 +117,7 @@ async def polled(loaded: Loaded, ended: Callable[[], object]) -> Check:
     base_urls = {project.name: project.base_url for project in loaded.projects}
     deployments = []
     for shown in snapshot.deployments:
-        seen = deployment(shown, base_urls[shown.project], clock())
+        seen = deployment(shown, base_urls[shown.project], clock(), loaded.settings.gpu_hourly_cost)
         known = {each.name: getattr(seen, each.name) for each in fields(Deployment)}
         near = _near(shown, names.get(shown.project, []))
         deployments.append(CheckedDeployment(**known, series=series_of(shown), near=near))

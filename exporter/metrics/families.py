@@ -11,7 +11,7 @@ from exporter.api.models import Deployment, Replica
 from exporter.metrics.family import Family, Group, Sample, current, each, info, labelled, state, unique, value
 from exporter.state.history import MAX_STATUSES, OTHER, History
 from exporter.state.reasons import CLASSES, reason_class
-from exporter.state.records import OwnLabels, Poll, Shown, ShownProject, ShownQueue
+from exporter.state.records import OwnLabels, Poll, RevisionState, Shown, ShownProject, ShownQueue
 
 STATUSES = ("Updating", "Scaling", "Ready", "Failed", "ScaledToZero")
 REPLICA_STATUSES = ("Running", "Waiting", "Terminated")
@@ -106,6 +106,11 @@ def queue_jobs(queue: ShownQueue) -> Iterator[Sample]:
 
 def own_labels(labels: OwnLabels) -> Iterator[Sample]:
     yield tuple(text for pair in labels for text in pair), 1.0
+
+
+def revision(state: RevisionState) -> Iterator[Sample]:
+    if state.details is not None:
+        yield (state.id, state.details.action or ""), 1.0
 
 
 def items_dropped(project: ShownProject) -> Iterator[Sample]:
@@ -354,6 +359,32 @@ LABELS: Group[OwnLabels] = Group(
     ),
 )
 
+REVISION: Group[RevisionState] = Group(
+    "deployment's current revision",
+    ("project", "deployment"),
+    (
+        Family(
+            "together_deployment_revision_info",
+            "Always 1; the current revision and how it became active: create, update, system or rollback; with "
+            "revisions: true (revisions[].revision_id, action).",
+            each(revision),
+            labels=("revision", "action"),
+        ),
+        Family(
+            "together_deployment_revision_number",
+            "The current revision's number, counted per deployment; with revisions: true "
+            "(revisions[].revision_number).",
+            value(lambda state: state.details.revision_number if state.details else None),
+        ),
+        Family(
+            "together_deployment_revision_activated_timestamp_seconds",
+            "When the current revision became active, in seconds since 1970; with revisions: true "
+            "(revisions[].activated_at).",
+            value(lambda state: state.details.activated_at if state.details else None),
+        ),
+    ),
+)
+
 POLL: Group[Poll] = Group(
     "deployment's last poll",
     ("project", "deployment"),
@@ -466,6 +497,10 @@ PARTS: tuple[Part, ...] = (
             Source(DEPLOYMENT, lambda shown: [((), shown.state.deployment)] if shown.state else []),
             Source(REPLICA, lambda shown: [((name,), r) for name, r in shown.state.replicas] if shown.state else []),
         ),
+    ),
+    Part(
+        lambda shown: shown.revision,
+        (Source(REVISION, lambda shown: [((), shown.revision)] if shown.revision else []),),
     ),
     Part(lambda shown: shown.record.labels, (Source(LABELS, lambda shown: [((), shown.record.labels)]),)),
     Part(lambda shown: shown.history, (Source(HISTORY, lambda shown: [((), shown.history)]),)),
