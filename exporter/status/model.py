@@ -20,6 +20,9 @@ class Finding:
     level: Annotated[Level, Field(description="As of the deployment: `critical`, `warning` or `busy`.")]
     message: Annotated[str, Field(description="The finding, in one sentence.")]
     hint: Annotated[str, Field(description="What to do about it; empty if there is nothing to do but wait.")] = ""
+    alert: Annotated[str | None, Field(description="The alert that watches for it, whose runbook explains more.")] = (
+        None
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class Error:
     reason: Annotated[str, Field(description="As in `together_deployment_poll_error`.")]
     message: Annotated[str, Field(description="The cause; never contains a secret or a response body.")]
     hint: Annotated[str, Field(description="What to do about it.")]
+    alert: Annotated[str | None, Field(description="The alert that watches for it, whose runbook explains more.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from exporter.metrics.families import replicas_updated
 from exporter.state.history import Life
 from exporter.state.instant import Instant
 from exporter.state.records import RevisionState, Shown, ShownProject, ShownQueue, Snapshot
-from exporter.status.findings import Context, findings, level
+from exporter.status.findings import ERROR_ALERTS, Context, findings, level
 from exporter.status.model import (
     DEPLOYMENT,
     LEVELS,
@@ -187,7 +187,7 @@ def _queue(queue: ShownQueue, snapshot: Snapshot) -> Queue:
 
 
 def error(failure: ApiError) -> Error:
-    return Error(failure.reason, failure.describe(), failure.hint)
+    return Error(failure.reason, failure.describe(), failure.hint, ERROR_ALERTS.get(failure.reason))
 
 
 def iso(unix: float) -> str:

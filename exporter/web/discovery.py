@@ -34,14 +34,13 @@ def build(snapshot: Callable[[], Awaitable[Snapshot]], is_ready: Callable[[], bo
 def _group(shown: Shown, state: State) -> str:
     """One deployment as JSON. `state`: the last known one, also where it is stale: its targets must not come and go."""
     deployment = state.deployment
+    minimum = deployment.min_replicas
     labels = {
         f"{META}project": shown.project,
         f"{META}deployment": shown.name,
         f"{META}deployment_id": deployment.id,
         f"{META}deployment_status": deployment.status,
-        f"{META}deployment_min_replicas": None
-        if deployment.min_replicas is None
-        else f"{deployment.min_replicas:.10g}",
+        f"{META}deployment_min_replicas": None if minimum is None else f"{minimum:.10g}",
         f"{META}deployment_gpu_type": deployment.gpu_type,
         **{f"{META}deployment_{name}": value for name, value in shown.record.labels},
     }

@@ -13,13 +13,12 @@ from starlette.templating import Jinja2Templates
 from exporter import DOCUMENTATION
 from exporter.cooperative import in_slices
 from exporter.state.reasons import reason_class
-from exporter.status.findings import REASONS
+from exporter.status.findings import REASONS, STALE
 from exporter.status.model import LEVELS, Deployment, Finding, Level, Project, Replica, Status
 from exporter.web import formats
 from exporter.web.assets import SCRIPT, STYLE, TEMPLATES, fingerprint
 from exporter.web.formats import Clock
 from exporter.web.query import EXACT, SORTS, Query, address, has_state, labels, status_of
-from exporter.web.runbooks import runbook
 
 MAX_ROWS = 1000  # nobody reads more, and browsers get slow
 MAX_ROWS_WITH_DETAILS = 100  # of healthy deployments; with more rows a refresh would take too long
@@ -29,7 +28,7 @@ REFRESH = 5  # s between two refreshes of an open page
 COLOURS: dict[Level, str] = {"critical": "c81e3a", "warning": "d29922", "busy": "0969da", "ok": "1a7f37"}
 ICONS: dict[Level, str] = {"critical": "✕", "warning": "▲", "busy": "↻", "ok": "✓"}
 TROUBLE: frozenset[Level] = frozenset({"critical", "warning"})
-WITHOUT_STATE = ("No current data", "Never read")  # how findings begin that the row's status says, too
+RUNBOOKS = f"{DOCUMENTATION.removesuffix('README.md')}runbooks/"
 SELECTS = {"project": "projects", "status": "statuses", "gpu_type": "GPU types", "label": "labels"}
 
 
@@ -62,7 +61,7 @@ class StatusPage:
         )
         for name in ("attribute", "count", "exact", "interval", "logs_command", "number", "short"):
             environment.filters[name] = getattr(formats, name)
-        environment.filters.update(labels=labels, replica_level=_replica_level, runbook=runbook)
+        environment.filters.update(labels=labels, replica_level=_replica_level)
         environment.globals.update(
             address=address,
             docs=DOCUMENTATION,
@@ -70,6 +69,7 @@ class StatusPage:
             icons=ICONS,
             metrics=telemetry_path.removeprefix("/"),
             refresh=REFRESH,
+            runbooks=RUNBOOKS,
             script=Markup(SCRIPT.text),  # noqa: S704 - our own files, not what the API says
             selects=SELECTS,
             sorts=SORTS,
@@ -155,7 +155,5 @@ def _findings(d: Deployment, down: Mapping[str, Project]) -> tuple[Finding, ...]
     return tuple(
         finding
         for finding in d.findings
-        if finding.level != "busy"
-        and finding.message != cause
-        and (has_state(d) or not finding.message.startswith(WITHOUT_STATE))
+        if finding.level != "busy" and finding.message != cause and (has_state(d) or finding.alert != STALE)
     )

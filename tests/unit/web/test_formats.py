@@ -1,4 +1,4 @@
-"""Numbers, ages, commands and links to runbooks."""
+"""Numbers, ages and commands."""
 
 from __future__ import annotations
 
@@ -6,15 +6,9 @@ import shlex
 
 import pytest
 
-from exporter.api.errors import REASONS
-from exporter.status.findings import REASONS as CLASSES
-from exporter.status.model import Error, Finding
 from exporter.web.formats import Clock, attribute, count, interval, logs_command, number, span
-from exporter.web.runbooks import ERRORS, FINDINGS, runbook
-from tests.conftest import ROOT
 
 CLOCK = Clock("2026-04-01T12:00:00.000Z")
-RUNBOOKS = {file.stem for file in (ROOT / "docs" / "runbooks").glob("Together*.md")}
 
 
 @pytest.mark.parametrize(
@@ -65,20 +59,3 @@ def test_the_logs_command_is_safe_to_paste(name: str) -> None:
     assert len(words) == 4
     assert words[3].startswith("https://api.together.ai/v1/deployments/id/logs?replica_id=")
     assert not set(words[3].partition("=")[2]) & set(" '\"$`&?#;")
-
-
-def test_every_error_has_a_runbook() -> None:
-    assert set(ERRORS) == set(REASONS)
-    assert str(runbook(Error("timeout", "x", "y"))).endswith("/docs/runbooks/TogetherPollsFailing.md")
-
-
-def test_every_runbook_that_is_linked_exists() -> None:
-    linked = {*ERRORS.values(), *(alert for _, alert in FINDINGS if alert)}
-    assert linked <= RUNBOOKS
-
-
-def test_every_class_of_reasons_has_a_runbook_but_those_that_no_alert_watches() -> None:
-    without = {
-        name for name, (one, *_) in CLASSES.items() if runbook(Finding("warning", f"1 replica {one} (X).")) is None
-    }
-    assert without == {"config", "evicted", "other"}
