@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from exporter.api.models import Deployment, Replica
+from exporter.api.models import Deployment, Replica, Revision
 from exporter.metrics.family import Family, Group, Sample, current, each, info, labelled, state, unique, value
 from exporter.state.history import MAX_STATUSES, OTHER, History
 from exporter.state.reasons import CLASSES, reason_class
-from exporter.state.records import OwnLabels, Poll, RevisionState, Shown, ShownProject, ShownQueue
+from exporter.state.records import OwnLabels, Poll, Shown, ShownProject, ShownQueue
 
 STATUSES = ("Updating", "Scaling", "Ready", "Failed", "ScaledToZero")
 REPLICA_STATUSES = ("Running", "Waiting", "Terminated")
@@ -106,11 +106,6 @@ def queue_jobs(queue: ShownQueue) -> Iterator[Sample]:
 
 def own_labels(labels: OwnLabels) -> Iterator[Sample]:
     yield tuple(text for pair in labels for text in pair), 1.0
-
-
-def revision(state: RevisionState) -> Iterator[Sample]:
-    if state.details is not None:
-        yield (state.id, state.details.action or ""), 1.0
 
 
 def items_dropped(project: ShownProject) -> Iterator[Sample]:
@@ -359,7 +354,7 @@ LABELS: Group[OwnLabels] = Group(
     ),
 )
 
-REVISION: Group[RevisionState] = Group(
+REVISION: Group[Revision] = Group(
     "deployment's current revision",
     ("project", "deployment"),
     (
@@ -367,20 +362,20 @@ REVISION: Group[RevisionState] = Group(
             "together_deployment_revision_info",
             "Always 1; the current revision and how it became active: create, update, system or rollback; with "
             "revisions: true (revisions[].revision_id, action).",
-            each(revision),
+            info(lambda r: r.revision_id, lambda r: r.action),
             labels=("revision", "action"),
         ),
         Family(
             "together_deployment_revision_number",
             "The current revision's number, counted per deployment; with revisions: true "
             "(revisions[].revision_number).",
-            value(lambda state: state.details.revision_number if state.details else None),
+            value(lambda r: r.revision_number),
         ),
         Family(
             "together_deployment_revision_activated_timestamp_seconds",
             "When the current revision became active, in seconds since 1970; with revisions: true "
             "(revisions[].activated_at).",
-            value(lambda state: state.details.activated_at if state.details else None),
+            value(lambda r: r.activated_at),
         ),
     ),
 )

@@ -173,14 +173,15 @@ class Project:
 
 class Shown(NamedTuple):
     """One deployment as it is shown. `name`: the label `deployment`. `state`: the record's, None where it is stale.
-    `history`: the record's, with counters that belong to this name. `revision`: of this state's current revision."""
+    `history`: the record's, with counters that belong to this name. `revision`: the state's
+    current one, None where it is not known."""
 
     project: str
     name: str
     record: Record
     state: State | None
     history: History
-    revision: RevisionState | None = None
+    revision: Revision | None = None
 
 
 @dataclass(frozen=True, slots=True)

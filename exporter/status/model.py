@@ -59,7 +59,7 @@ class Queue:
 class Revision:
     """The current revision, with `revisions: true`."""
 
-    revision: Annotated[str, Field(description="revision_id.")]
+    revision: Annotated[str | None, Field(description="revision_id.")]
     number: Annotated[int | float | None, Field(description="revision_number.")]
     action: Annotated[str | None, Field(description="action: create, update, system or rollback.")]
     activated: Annotated[Time | None, Field(description="activated_at.")]

@@ -13,11 +13,12 @@ from urllib.parse import quote
 from exporter.api.errors import ApiError
 from exporter.api.models import Deployment as ListedDeployment
 from exporter.api.models import Replica as ListedReplica
+from exporter.api.models import Revision as ListedRevision
 from exporter.cooperative import in_slices
 from exporter.metrics.families import replicas_updated
 from exporter.state.history import Life
 from exporter.state.instant import Instant
-from exporter.state.records import RevisionState, Shown, ShownProject, ShownQueue, Snapshot
+from exporter.state.records import Shown, ShownProject, ShownQueue, Snapshot
 from exporter.status.findings import ERROR_ALERTS, Context, findings, level
 from exporter.status.model import (
     DEPLOYMENT,
@@ -128,7 +129,7 @@ def deployment(shown: Shown, base_url: str, now: Instant, prices: Mapping[str, f
         _with_state(about, state.deployment, base_url, history.lives or {}),
         status_since=None if history.since is None else iso(history.since),
         saw_status_change=history.saw_change,
-        changed=_revision(shown.revision),
+        changed=_revision(shown.revision) if shown.revision else None,
     )
 
 
@@ -167,12 +168,9 @@ def _with_state(about: Deployment, state: ListedDeployment, base_url: str, lives
     )
 
 
-def _revision(state: RevisionState | None) -> Revision | None:
-    if state is None or state.details is None:
-        return None
-    details = state.details
-    activated = _iso_or_none(details.activated_at)
-    return Revision(state.id, _count(details.revision_number), details.action, activated, details.image)
+def _revision(listed: ListedRevision) -> Revision:
+    activated = _iso_or_none(listed.activated_at)
+    return Revision(listed.revision_id, _count(listed.revision_number), listed.action, activated, listed.image)
 
 
 def _queue(queue: ShownQueue, snapshot: Snapshot) -> Queue:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from exporter.api.errors import ApiError, Forbidden, InvalidResponse, NotFound, ServerError
-from exporter.api.models import REVISION_VARIABLE
+from exporter.api.models import REVISION_VARIABLE, Revision
 from exporter.state.projects import due_revisions
-from exporter.state.records import RETRY_REFUSED, Project, RevisionState, Target
+from exporter.state.records import RETRY_REFUSED, Project, Target
 from tests.pipeline import Pipeline, answer, at, deployment, listing
 
 READ = Target("p", stale_after=1e9, has_revisions=True)
@@ -40,7 +40,7 @@ def due(pipeline: Pipeline, second: float = 0.0) -> list[str]:
     return due_revisions(value(pipeline), at(second))
 
 
-def shown(pipeline: Pipeline, key: str, second: float = 0.0) -> RevisionState | None:
+def shown(pipeline: Pipeline, key: str, second: float = 0.0) -> Revision | None:
     return pipeline.shown(second)[key].revision
 
 
@@ -48,10 +48,7 @@ def test_a_revision_is_read_once_and_again_when_it_changes(pipeline: Pipeline) -
     assert due(pipeline) == ["1", "2"], "3 does not say which one is current"
     pipeline.revision("p", "1", revisions("r1"))
     assert due(pipeline, 1e6) == ["2"]
-    state = shown(pipeline, "1")
-    assert state is not None
-    assert state.details is not None
-    assert (state.id, state.details.revision_number, state.details.action) == ("r1", 7, "update")
+    assert shown(pipeline, "1") == Revision(revision_id="r1", revision_number=7, action="update")
     pipeline.list("p", listing(at_revision("1", "r2"), at_revision("2", "r1")), 30)
     assert due(pipeline, 30) == ["1", "2"]
     assert shown(pipeline, "1", 30) is None, "it is not the current one any more"
