@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from heapq import nsmallest
@@ -88,7 +88,7 @@ async def report(facts: Facts) -> Status:
         shard_total=facts.shard[1],
         levels=_levels(deployments, projects),
         projects=tuple(projects),
-        queues=tuple(_queue(queue, facts.snapshot) for queue in facts.snapshot.queues),
+        queues=tuple(_queues(facts.snapshot.queues, deployments)),
         deployments=tuple(deployments),
     )
 
@@ -173,15 +173,13 @@ def _revision(listed: ListedRevision) -> Revision:
     return Revision(listed.revision_id, _count(listed.revision_number), listed.action, activated, listed.image)
 
 
-def _queue(queue: ShownQueue, snapshot: Snapshot) -> Queue:
-    fed = [
-        shown.name
-        for shown in snapshot.deployments
-        if shown.project == queue.project and shown.state is not None and shown.state.deployment.queue == queue.name
-    ]
-    counts = queue.counts
-    waiting, running = _count(counts.messages_waiting), _count(counts.messages_running)
-    return Queue(queue.project, queue.name, waiting, running, tuple(fed))
+def _queues(queues: Iterable[ShownQueue], deployments: Iterable[Deployment]) -> Iterator[Queue]:
+    scaled: defaultdict[tuple[str, str | None], list[str]] = defaultdict(list)
+    for each in deployments:
+        scaled[each.project, each.queue].append(each.deployment)
+    for queue in queues:
+        waiting, running = _count(queue.counts.messages_waiting), _count(queue.counts.messages_running)
+        yield Queue(queue.project, queue.name, waiting, running, tuple(sorted(scaled[queue.project, queue.name])))
 
 
 def error(failure: ApiError) -> Error:

@@ -34,11 +34,15 @@ deployments:
      story: [{at: 10, crash: 1}, {at: 40, fail: true}, {at: 80, fail: false, recover: true}], repeat: 120}
   - {name: loads, replicas: 1, volume: weights, story: [{at: 5, scale: 2}, {at: 60, preload_error: 1}]}
 """
+REVISIONS = [f"together_deployment_revision_{name}" for name in ("info", "number", "activated_timestamp_seconds")]
 NEVER_HERE = {  # query: why it has no data over this fleet
     "increase(together_exporter_polls_missed_total[1h])": "no poll is missed, and the hour is not there; it is valid",
     "together_exporter_poll_duration_seconds": "a histogram's name; its series are _bucket, _sum and _count",
     "together_deployment_replica_startup_seconds": "a summary's name; its series are _sum and _count",
     "together_deployment_model_mount_info": "the simulator mounts no models",
+    **dict.fromkeys(REVISIONS, "revisions: true is not set here"),
+    "max by (project, deployment) (together_deployment_replicas_ready) > 0 and on (project, deployment) "
+    "probe_success == 0": "there is no blackbox_exporter; tests/e2e/test_discovery.py probes",
 }
 
 

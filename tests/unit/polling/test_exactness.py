@@ -118,7 +118,8 @@ def test_counters_are_what_was_served(seed: int) -> None:
 
 def test_null_replicas_are_unknown_and_not_all_ended() -> None:
     harness = Harness(Target("p", stale_after=1e9))
-    for number, events in enumerate(({"r-1": {}, "r-2": {}}, None, {"r-2": {}}, None)):
+    answers: tuple[dict[str, Any] | None, ...] = ({"r-1": {}, "r-2": {}}, None, {"r-2": {}}, None)
+    for number, events in enumerate(answers):
         harness.second = number * INTERVAL
         harness.api.answers["deployments"] = listed(one(replica_events=events))
         run(harness.poll("list"))

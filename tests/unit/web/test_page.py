@@ -170,6 +170,12 @@ def test_a_queue_shows_its_messages() -> None:
     assert "queue org/q" in page.text
 
 
+def test_a_queue_that_scales_no_deployment_is_listed_with_the_projects() -> None:
+    status = run(report(facts(fleet(well("chat")))))
+    page = page_of(replace(status, queues=(Queue("p", "org/extra", 5, None, ()),)))
+    assert "Queue org/extra of p: 5 waiting, – running" in page.text
+
+
 def test_markup_in_what_the_api_says_is_text() -> None:
     name = "<script>alert(1)</script>"
     events = {"<b>": replica('"><img src=x onerror=alert(1)>', replica_status_reason="<i>")}
