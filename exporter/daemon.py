@@ -38,15 +38,14 @@ from exporter.status.report import Facts, ProjectFacts
 from exporter.store import Store
 from exporter.web import app as web_app
 from exporter.web import status as web_status
-from exporter.web.access import Access, Doorkeeper
-from exporter.web.connection import Gate
+from exporter.web.access import Access, AccessMiddleware
 from exporter.web.limit import RequestLimit
 from exporter.web.listener import show_address
 from exporter.web.metrics import MetricsEndpoint
 from exporter.web.own import OwnMetrics, Registries
 from exporter.web.refusals import Refusals
 from exporter.web.rendering import Rendering
-from exporter.web.server import server as web_server
+from exporter.web.server import Server
 
 # Allocations between two looks for garbage, young, older, oldest: answers are trees, freed without it, and with the
 # defaults each large one has everything that is known looked through again and again.
@@ -140,8 +139,8 @@ class Daemon:
         web = self.settings.web
         refusals = Refusals(self.instrumentation)
         app = web_app.build(self._limited(scheduler, refusals), self.store.is_ready, lifecycle)
-        gate = Gate(web.max_connections, self._access, refusals)
-        server = web_server(Doorkeeper(app, self._access, refusals), gate)
+        app = AccessMiddleware(app, self._access, refusals)
+        server = Server(app, self._access, refusals, max_connections=web.max_connections)
         with _signals(stop, reload):
             self._schedule(scheduler)
             scheduler.start()
@@ -156,7 +155,7 @@ class Daemon:
                 notify.notify(notify.STOPPING)
                 log.info("stopping")
                 scheduler.stop()
-                server.should_exit = True
+                server.stop()
                 stopping.cancel()
                 drawing.cancel()
                 await serving
