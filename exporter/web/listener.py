@@ -21,6 +21,10 @@ def listen(address: str) -> socket.socket:
     if host in {"", "::"} and socket.has_dualstack_ipv6():
         return socket.create_server(("", int(port)), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.getaddrinfo(host, int(port), family, socket.SOCK_STREAM)
+    except ValueError:  # as UnicodeError is: an empty label, or one that is too long
+        raise ValueError(f'"{address}": "{host}" is not a host name or an IP address') from None
     return socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
 
 
