@@ -80,7 +80,7 @@ class Daemon:
     def __init__(self, load: Callable[[], Loaded], *, runtime_metrics: bool = True) -> None:
         """Raises ConfigError."""
         self._load = load
-        self.instrumentation = Instrumentation(runtime=runtime_metrics)
+        self.instrumentation = Instrumentation(runtime=runtime_metrics, dropped_log_lines=log_lines.dropped_lines)
         self.store = Store()
         loaded = load()
         log_lines.configure(loaded.settings.log.level, loaded.settings.log.format)

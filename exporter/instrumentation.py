@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from exporter import __version__
 from exporter.counted import Counter, Gauge, Histogram
@@ -35,10 +36,24 @@ REFUSALS = (
 POLL_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # s; a poll's deadline is 10 s by default
 
 
+class _DroppedLogLines(Collector):
+    """Asks at each scrape: the log counts by itself, so that it depends on nothing."""
+
+    def __init__(self, count: Callable[[], int]) -> None:
+        self._count = count
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            "together_exporter_log_lines_dropped",
+            "Log lines that could not be written: nobody reads stderr, it is closed, or its disk is full.",
+            self._count(),
+        )
+
+
 class Instrumentation:
     """Counters that outlive a reload."""
 
-    def __init__(self, *, runtime: bool = True) -> None:
+    def __init__(self, *, runtime: bool = True, dropped_log_lines: Callable[[], int] = lambda: 0) -> None:
         """`runtime`: also process_* and python_*, which a textfile must not repeat from node_exporter's own.
 
         `registry` has what is written to; what is in `live` has to be asked each time."""
@@ -125,6 +140,7 @@ class Instrumentation:
             self.series_dropped.labels(reason)
         for reason in REFUSALS:
             self.refused.labels(reason)
+        self.live.register(_DroppedLogLines(dropped_log_lines))
         if runtime:
             ProcessCollector(registry=self.live)
             PlatformCollector(registry=self.live)

@@ -29,7 +29,7 @@ WRITES: list[Callable[[Instrumentation], Any]] = [
     lambda i: i.reload_successful.set(1),
     lambda i: i.shard_info.labels(1, 2).set(1),
     lambda i: i.shard_info.clear(),
-    lambda i: i.polls.remove("p"),
+    lambda i: i.polls.remove("p", "list"),
     lambda i: i.end_project("p"),
 ]
 
@@ -46,8 +46,9 @@ def test_every_kind_of_write_is_in_the_text() -> None:
         write(instrumentation)
         texts.append(metrics.text("text")[0])
         assert texts[-1] == generate_latest(instrumentation.registry)
-        openmetrics = b"".join(metrics.text("openmetrics"))
-        assert openmetrics == generate_openmetrics(instrumentation.registry)  # type: ignore[no-untyped-call]  # has none
+        counted, live = metrics.text("openmetrics")
+        assert counted + b"# EOF\n" == generate_openmetrics(instrumentation.registry)  # type: ignore[no-untyped-call]  # has none
+        assert live.endswith(b"# EOF\n")
     assert len(set(texts)) > len(WRITES) / 2
 
 
