@@ -19,6 +19,7 @@ import stamina
 from stamina.instrumentation import set_on_retry_hooks
 
 from exporter import __version__
+from exporter.api.body import BodyTooLarge, read_body
 from exporter.api.errors import (
     ApiError,
     Forbidden,
@@ -41,7 +42,6 @@ FIRST_BACKOFF, MAX_BACKOFF = 1.0, 10.0  # s; doubled in between, less up to a qu
 MAX_CONCURRENCY = 8  # requests in flight; httpx's pool gets slower with more, not faster
 MAX_BODY = 64 * 2**20  # bytes, inflated; 10,000 deployments with 5 replicas are half of it
 RETRYABLE = frozenset({408, 409, 429})  # and every 5xx
-ENCODINGS = frozenset({"", "identity", "gzip"})  # nested ones could inflate a thousandfold twice
 
 STATUS_ERRORS: dict[int, type[ApiError]] = {401: Unauthorized, 403: Forbidden, 404: NotFound, 429: RateLimited}
 
@@ -156,16 +156,11 @@ class Client:
             self._requests.labels(self._endpoint.project, code).inc()
 
     async def _body(self, response: httpx.Response) -> bytes:
-        """The inflated body. Raises InvalidResponse beyond MAX_BODY, after at most one chunk more."""
-        if response.headers.get("content-encoding", "").strip().lower() not in ENCODINGS:
-            raise InvalidResponse("the answer has a content-encoding that was not asked for")
-        body = bytearray()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > MAX_BODY:
-                self._dropped.labels("body_size_limit").inc()
-                raise InvalidResponse(f"the answer is larger than {MAX_BODY // 2**20} MiB")
-        return bytes(body)
+        try:
+            return await read_body(response, max_bytes=MAX_BODY)
+        except BodyTooLarge:
+            self._dropped.labels("body_size_limit").inc()
+            raise
 
     def _refusal(self, response: httpx.Response) -> ApiError:
         error = _status_error(response)
