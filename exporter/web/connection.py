@@ -22,7 +22,7 @@ from exporter.web.access import Access
 from exporter.web.limit import ConnectionLimiter
 from exporter.web.refusals import Reason, Refusals
 
-MAX_HEADERS = 32 * 2**10  # bytes; of a request's line and headers, and of requests sent ahead
+MAX_HEADERS = 32 * 2**10  # bytes of a request's line and headers
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -94,15 +94,10 @@ class Connection(HttpToolsProtocol):
             line = bytes(self._unparsed[:end])
             del self._unparsed[:end]
             super().data_received(line)
-        if self._is_answering:
-            self._wait_for_answer()
-
-    def _wait_for_answer(self) -> None:
-        """A client that sends more than one request ahead, or a body, which nothing here reads, has to connect anew."""
-        if self.cycle.more_body or len(self._unparsed) > MAX_HEADERS:
+        if self._is_answering and self.cycle.more_body:  # nothing here reads a body
             self.cycle.keep_alive = False
             self._unparsed.clear()
-        if self._unparsed:
+        elif self._unparsed:
             self.flow.pause_reading()
 
     def on_headers_complete(self) -> None:

@@ -20,6 +20,7 @@ from exporter.web.refusals import LOG_INTERVAL, Refusals
 
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 ACCEPT_RETRY_DELAY = 1.0  # s; where there is no file descriptor for another connection and none is idle
+RECEIVE_BUFFER = 32 * 2**10  # bytes that a client may send ahead; what is read at once is held until it is parsed
 
 log = structlog.get_logger()
 
@@ -60,6 +61,7 @@ class Server:
 
     async def _accept(self, sock: socket.socket) -> None:
         sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)  # inherited by what it accepts
         loop = asyncio.get_running_loop()
         while True:
             try:
