@@ -1,6 +1,7 @@
 """Accepts connections on several sockets, each with the TLS that is configured at that moment.
 
-asyncio's own servers have one TLS configuration for life, and uvloop's stop listening without file descriptors."""
+Not by `loop.create_server`: that has one TLS configuration for life, and uvloop's does not report that there is no file
+descriptor for another connection, so that nothing could make room."""
 
 from __future__ import annotations
 
