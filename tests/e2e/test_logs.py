@@ -16,7 +16,7 @@ from tests.conftest import SimulatorServer, free_port, until
 from tests.e2e.conftest import Process, Start, run
 from tests.e2e.test_daemon import listing
 
-LOGFMT = re.compile(r'ts=\S+Z level=(debug|info|warning|error) msg=(\w+|"[^"]+")( \w+=([^\s"=]+|"([^"\\]|\\.)*"))*')
+LOGFMT = re.compile(r'ts=\S+Z level=(debug|info|warn|error) msg=(\w+|"[^"]+")( \w+=([^\s"=]+|"([^"\\]|\\.)*"))*')
 STORY = Scenario(
     deployments=(
         DeploymentStory(name="chat", story=(Step(at=10, fail=True), Step(at=20, fail=False), Step(at=30, delete=True))),
@@ -53,7 +53,7 @@ def test_json_has_one_object_a_line_and_one_line_a_change(start: Start) -> None:
         ("info", "listening", None),
         ("info", "polled", None),
         ("info", "status changed", "chat"),
-        ("warning", "poll failed", None),
+        ("warn", "poll failed", None),
         ("info", "poll recovered", None),
         ("info", "deployment gone", "chat"),
         ("info", "stopping", None),
