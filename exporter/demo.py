@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import socket
 
-from exporter.daemon import Daemon
+from exporter.app import App
 from exporter.settings.load import Loaded, load
 from exporter.simulator import command
 from exporter.simulator.app import Simulator
@@ -31,7 +31,7 @@ async def run(simulator: Simulator, api: socket.socket, web: socket.socket, opti
         project = {"name": "demo", "base_url": f"http://{show_address(api)}", "api_key": "demo", "queue": True}
         return load({"projects": [project], "poll_interval": options.poll_interval})
 
-    daemon = Daemon(configuration)
+    app = App(configuration)
     server = Quiet(command.server(simulator).config)
     serving = asyncio.create_task(server.serve(sockets=[api]))
     guide = GUIDE.format(
@@ -39,7 +39,7 @@ async def run(simulator: Simulator, api: socket.socket, web: socket.socket, opti
     )
     print(guide, flush=True)  # noqa: T201 - a command's output
     try:
-        await daemon.serve(web)
+        await app.serve(web)
     finally:
         server.should_exit = True
         await serving

@@ -1,4 +1,4 @@
-"""One project's door to the API: bearer key, one deadline a poll, retries as the official SDK's, bounded bodies."""
+"""One project's HTTP client: bearer key, one deadline, retries as the official SDK's, bounded bodies."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ import functools
 import itertools
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from urllib.parse import quote, urlsplit
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 import stamina
+import structlog
 from stamina.instrumentation import set_on_retry_hooks
 
 from exporter import __version__
@@ -24,26 +28,32 @@ from exporter.api.errors import (
     Forbidden,
     InvalidResponse,
     NotFound,
+    PaymentRequired,
     PollTimeout,
     RateLimited,
     ServerError,
     Unauthorized,
     Unreachable,
 )
-from exporter.api.listing import ListReader
-from exporter.api.models import Queue, Reading, read_deployment, read_queue
-from exporter.api.pace import Pace
-from exporter.instrumentation import NO_ANSWER, Instrumentation
-from exporter.slices import in_slices
+from exporter.api.rate_limit import RateLimit
 
 ATTEMPTS = 3  # the SDK's two retries
 FIRST_BACKOFF, MAX_BACKOFF = 1.0, 10.0  # s; doubled in between, less up to a quarter of jitter
-MAX_CONCURRENCY = 8  # requests in flight; httpx's pool gets slower with more, not faster
+MAX_CONNECTIONS = 256  # of one project; those that hang must not hold up the others
+KEPT_CONNECTIONS = 8  # idle
 MAX_BODY = 64 * 2**20  # bytes, inflated; 10,000 deployments with 5 replicas are half of it
-RETRYABLE = frozenset({408, 409, 429})  # and every 5xx
+RETRYABLE = frozenset({408, 409})  # and every 5xx; a 429 where it says when
 ENCODINGS = frozenset({"", "identity", "gzip"})  # nested ones could inflate a thousandfold twice
+NO_ANSWER = "error"  # the `code` of a request that got no status line
+REQUEST_IDS = ("x-request-id", "x-together-request-id", "cf-ray")  # headers that Together's support asks for
 
-STATUS_ERRORS: dict[int, type[ApiError]] = {401: Unauthorized, 403: Forbidden, 404: NotFound, 429: RateLimited}
+STATUS_ERRORS: dict[int, type[ApiError]] = {
+    401: Unauthorized,
+    402: PaymentRequired,
+    403: Forbidden,
+    404: NotFound,
+    429: RateLimited,
+}
 
 # Every exception of httpx that a request can end with; the nearest ancestor counts.
 HTTPX_ERRORS: dict[type[Exception], type[ApiError]] = {
@@ -58,11 +68,14 @@ HTTPX_ERRORS: dict[type[Exception], type[ApiError]] = {
 }
 
 set_on_retry_hooks(())  # stamina's own log every retry with its arguments, and count in a registry of their own
+Answer = TypeVar("Answer")
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where and how one project is polled. `timeout` is seconds over a whole poll, retries and body included;
+    """Where and how one project is polled. `timeout`: seconds for one request with its retries and its body.
+
     `key` is asked before each request and raises Unauthorized where there is none."""
 
     project: str
@@ -72,61 +85,69 @@ class Endpoint:
     max_requests_per_second: float
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A GET below the base URL. `path`: as it is sent, percent-encoded."""
+
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+
+
+class CountRequests(Protocol):
+    """Counts one request that ended with this status code, or NO_ANSWER."""
+
+    def __call__(self, code: str) -> None: ...
+
+
 class Client:
     """Raises ApiError and nothing else; cancellation passes."""
 
-    def __init__(self, endpoint: Endpoint, instrumentation: Instrumentation) -> None:
-        self.project = endpoint.project
+    def __init__(self, endpoint: Endpoint, count: CountRequests) -> None:
+        """Raises ValueError where httpx cannot use the endpoint or the environment's proxies and certificates."""
         self._endpoint = endpoint
-        self._requests = instrumentation.api_requests
-        self._dropped = instrumentation.series_dropped
-        self._pace = Pace(endpoint.max_requests_per_second, _loop_time)
-        self._list = ListReader()
-        self._slots = asyncio.Semaphore(MAX_CONCURRENCY)
+        self._count = count
+        self._limit = RateLimit(endpoint.max_requests_per_second, time.monotonic)
+        self._log = log.bind(project=endpoint.project)
         url = urlsplit(endpoint.base_url)
-        self._http = httpx.AsyncClient(
-            base_url=endpoint.base_url.rstrip("/") + "/",
-            headers={
-                "Accept": "application/json",
-                "Accept-Encoding": "gzip",
-                "User-Agent": f"together-exporter/{__version__}",
-            },
-            timeout=None,  # noqa: S113 - httpx's is per read; the deadline below is over everything
-            follow_redirects=False,  # the key goes to no other host
-            trust_env=not _is_loopback(url.hostname or ""),  # proxies from the environment
-            verify=_tls() if url.scheme == "https" else False,
-        )
+        try:
+            self._http = httpx.AsyncClient(
+                base_url=endpoint.base_url.rstrip("/") + "/",
+                headers={
+                    "Accept": "application/json",
+                    "Accept-Encoding": "gzip",
+                    "User-Agent": f"together-exporter/{__version__}",
+                },
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # none is ever kept
+                timeout=None,  # noqa: S113 - httpx's is per read; the deadline below is over everything
+                limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=KEPT_CONNECTIONS),
+                follow_redirects=False,  # the key goes to no other host
+                event_hooks={"response": [_forget_location]},
+                trust_env=not _is_loopback(url.hostname or ""),  # proxies from the environment
+                verify=_tls() if url.scheme == "https" else False,
+            )
+        except httpx.InvalidURL as error:
+            raise ValueError(str(error)) from None
 
-    async def deployment(self, name_or_id: str) -> Reading:
-        """`GET /deployments/{id}`."""
-        return read_deployment(await self._fetch(f"deployments/{quote(name_or_id, safe='')}"))
+    async def fetch(
+        self, request: Request, interval: float, read: Callable[[bytes, float], Awaitable[Answer]]
+    ) -> Answer:
+        """What `read` makes of a good answer's inflated body until the deadline, in monotonic seconds.
 
-    async def deployments(self) -> tuple[Reading, ...]:
-        """`GET /deployments`: every deployment that the key sees. Unchanged readings are the same objects."""
-        return await in_slices(self._list.read(await self._fetch("deployments")))
+        `interval`: seconds between two polls.
 
-    async def queue(self, model: str) -> Queue:
-        """`GET /queue/metrics` of one model."""
-        return read_queue(await self._fetch("queue/metrics", model=model))
+        Waits for its turn before the deadline starts: only the API's time and the reading count against it."""
+        await self._limit.turn(request.path)
+        deadline = time.monotonic() + self._endpoint.timeout
+        try:
+            async with asyncio.timeout(self._endpoint.timeout):
+                return await read(await self._with_retries(request, interval, deadline), deadline)
+        except TimeoutError:
+            raise PollTimeout(f"no complete answer within {self._endpoint.timeout:g}s") from None
 
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def _fetch(self, path: str, **query: str) -> bytes:
-        """Waits for its turn before the deadline starts: only the API's time counts against it."""
-        async with self._slots:
-            await self._pace.turn()
-            return await self._within_deadline(path, query)
-
-    async def _within_deadline(self, path: str, query: dict[str, str]) -> bytes:
-        deadline = _loop_time() + self._endpoint.timeout
-        try:
-            async with asyncio.timeout_at(deadline):
-                return await self._with_retries(path, query, deadline)
-        except TimeoutError:
-            raise PollTimeout(f"no complete answer within {self._endpoint.timeout:g}s") from None
-
-    async def _with_retries(self, path: str, query: dict[str, str], deadline: float) -> bytes:
+    async def _with_retries(self, request: Request, interval: float, deadline: float) -> bytes:
         backoffs = _backoffs()
 
         def wait(error: Exception) -> bool | float:
@@ -134,26 +155,34 @@ class Client:
             if not isinstance(error, ApiError) or not error.retryable:
                 return False
             delay = error.retry_after or next(backoffs)
-            return delay if _loop_time() + delay < deadline else False
+            return delay if time.monotonic() + delay < deadline else False
 
         async for attempt in stamina.retry_context(on=wait, attempts=ATTEMPTS, timeout=None):
             with attempt:
                 if attempt.num > 1:
-                    await self._pace.turn()
-                return await self._once(path, query)
+                    await self._limit.turn(request.path)
+                return await self._once(request, interval)
         raise AssertionError("stamina ends with a result or an error")
 
-    async def _once(self, path: str, query: dict[str, str]) -> bytes:
+    async def _once(self, request: Request, interval: float) -> bytes:
         headers = {"Authorization": f"Bearer {self._endpoint.key()}"}
-        code = NO_ANSWER
+        code, began, request_id = NO_ANSWER, time.monotonic(), None
+        stream = self._http.stream("GET", request.path, params=dict(request.query), headers=headers)
         try:
-            async with _translated(), self._http.stream("GET", path, params=query, headers=headers) as response:
-                code = str(response.status_code)
+            async with _translated(), stream as response:
+                code, request_id = str(response.status_code), _request_id(response)
                 if response.is_success:
                     return await self._body(response)
-                raise self._refusal(response)
+                error = _status_error(response)
+                self._limit.note(request.path, error, interval)
+                raise error
+        except ApiError as error:
+            error.request_id = request_id
+            raise
         finally:
-            self._requests.labels(self._endpoint.project, code).inc()
+            self._count(code)
+            took = f"{time.monotonic() - began:.3f}s"
+            self._log.debug("api request", path=request.path, status=code, took=took, request_id=request_id)
 
     async def _body(self, response: httpx.Response) -> bytes:
         """The inflated body. Raises InvalidResponse beyond MAX_BODY, after at most one chunk more."""
@@ -163,15 +192,14 @@ class Client:
         async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) > MAX_BODY:
-                self._dropped.labels("body_size_limit").inc()
                 raise InvalidResponse(f"the answer is larger than {MAX_BODY // 2**20} MiB")
         return bytes(body)
 
-    def _refusal(self, response: httpx.Response) -> ApiError:
-        error = _status_error(response)
-        if error.retry_after is not None:
-            self._pace.pause(error.retry_after, error)
-        return error
+
+async def _forget_location(response: httpx.Response) -> None:
+    """httpx builds the next request of a redirect even where none is followed, and fails on some addresses."""
+    if "location" in response.headers:
+        del response.headers["location"]
 
 
 @contextlib.asynccontextmanager
@@ -187,13 +215,19 @@ async def _translated() -> AsyncIterator[None]:
 def _status_error(response: httpx.Response) -> ApiError:
     """The error of a status that is no success; the body is not looked at, it may hold anything."""
     status = response.status_code
-    if response.has_redirect_location:
+    if response.is_redirect:
         return InvalidResponse(f"HTTP {status}: redirects are not followed; is base_url right?")
+    retry_after = _retry_after(response.headers)
     wish = response.headers.get("x-should-retry", "").lower()
-    retryable = wish == "true" or (wish != "false" and (status in RETRYABLE or status >= 500))  # noqa: PLR2004
+    retryable = status in RETRYABLE or status >= 500 or (status == 429 and retry_after is not None)  # noqa: PLR2004
+    retryable = wish == "true" or (wish != "false" and retryable)
     kind = STATUS_ERRORS.get(status, ServerError)
     reason = f"HTTP {status} {response.reason_phrase}".strip()
-    return kind(reason, retryable=retryable, retry_after=_retry_after(response.headers))
+    return kind(reason, retryable=retryable, retry_after=retry_after)
+
+
+def _request_id(response: httpx.Response) -> str | None:
+    return next((response.headers[name] for name in REQUEST_IDS if name in response.headers), None)
 
 
 def _retry_after(headers: httpx.Headers) -> float | None:
@@ -219,10 +253,6 @@ def _backoffs() -> Iterator[float]:
     for retry in itertools.count():
         step = min(FIRST_BACKOFF * 2**retry, MAX_BACKOFF)
         yield step * (1 - random.random() / 4)  # noqa: S311 - jitter, not a secret
-
-
-def _loop_time() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,132 +1,185 @@
-"""Lists read one after another: a deployment that stands there in the same words as before is not read again."""
+"""`GET /deployments`: an item whose bytes are those of the previous list is not read again."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Generator
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from heapq import nsmallest
+from typing import Any
 
-from exporter.api.errors import InvalidResponse
-from exporter.api.models import Deployment, Reading, any_int, read_object
-from exporter.steps import in_one_go
+import msgspec
 
-_DECODER = json.JSONDecoder(parse_int=any_int)
-_SPACE = re.compile(r"[ \t\n\r]*")
-NOT_JSON = "the answer is not JSON"
-NEVER = "\0"  # stands in no JSON; for what is no object, which has no end of its own: 1 would be found in 10
-NOTHING = Reading(Deployment())  # of which nothing is known
+from exporter.api.errors import ApiError, InvalidResponse, PollTimeout
+from exporter.api.models import (
+    BOM,
+    DEPLOYMENT_KEYS,
+    MAX_DEPLOYMENT,
+    Dropped,
+    Reading,
+    printable,
+    read_json,
+    read_lenient_json,
+    read_object,
+    too_large,
+)
+from exporter.cooperative import in_slices
 
-Item = tuple[str, Reading]  # as it stood in the answer, and what was read from it
+MAX_OBJECTS = 1_000_000  # in a body; 20,000 deployments with 5 replicas have a third of it
+VALUES_PER_OBJECT = 32  # on average at the most; a deployment has 25
+LARGE_ITEM = 2**18  # bytes from which an item is parsed in a thread
+
+Wanted = Callable[[str | None, str | None], bool]  # of an item's ID and name
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An item of which nothing but its ID and name could be read."""
+
+    id: str | None
+    name: str | None
+    error: ApiError
+
+
+Item = Reading | Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """`is_complete`: the API does not say that there is more. `dropped`: items that were left out as a whole."""
+
+    items: tuple[Item, ...] = ()
+    is_complete: bool = True
+    dropped: tuple[Dropped, ...] = ()
+
+
+class _Head(msgspec.Struct):
+    """What an item is chosen by."""
+
+    id: Any = None
+    name: Any = None
+
+
+class _Body(msgspec.Struct):
+    object: Any = None
+    data: list[msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
+    has_more: Any = None
+
+
+_BODY = msgspec.json.Decoder(_Body)
+_HEAD = msgspec.json.Decoder(_Head)
 
 
 class ListReader:
-    """Reads the bodies of `GET /deployments`. A reading that is the same object as the last time is unchanged."""
+    """Reads one project's lists. Cached: the readings of the previous list by their bytes; each list replaces them."""
 
     def __init__(self) -> None:
-        self._items: list[Item] = []
-        self._places: dict[str, int] = {}  # by ID or name
+        self._previous: Mapping[bytes, Item] = {}
 
-    def read(self, body: bytes) -> Generator[None, None, tuple[Reading, ...]]:
-        """The list's deployments, in its order; an item that is no object reads as one of which nothing is known.
+    async def read(self, body: bytes, wanted: Wanted, limit: int, deadline: float = float("inf")) -> Listing:
+        """Where there are more than `limit` items, those that are `wanted` with the smallest IDs are read.
 
-        A step is one deployment. Raises InvalidResponse where the body is no JSON object with a `data` list; then
-        what was read before is still remembered."""
-        text = body.decode(errors="replace")
+        `deadline`: in monotonic seconds. Raises InvalidResponse, and PollTimeout after the deadline."""
+        body = body.removeprefix(BOM)
+        objects = body.count(b"{")
+        if objects > MAX_OBJECTS or body.count(b",") > VALUES_PER_OBJECT * objects + MAX_OBJECTS // 10:
+            raise InvalidResponse("the answer has too many values")
         try:
-            items = yield from self._object(text)
-        except (ValueError, RecursionError):
-            raise InvalidResponse(NOT_JSON) from None
-        if items is None:
-            raise InvalidResponse("the answer has no list `data`")
-        self._items = items
-        self._places = {name: place for place, item in enumerate(items) if (name := _name(item))}
-        return tuple([reading for _, reading in items])
+            raw = _BODY.decode(body)
+            parts: Iterable[bytes | dict[str, Any]] = [bytes(item) for item in _data(raw.data, raw.object)]
+            has_more = raw.has_more
+        except (msgspec.MsgspecError, UnicodeDecodeError):  # one odd string or number must not cost the other items
+            parts, has_more = await asyncio.to_thread(_lenient, body, deadline)
+        return await self._items(list(parts), has_more is True, wanted, limit)
 
-    def _object(self, text: str) -> Generator[None, None, list[Item] | None]:
-        """The items of `data`, None where there are none. Raises ValueError where the text is not JSON."""
-        position = _skip(text, 0)
-        if text[position : position + 1] != "{":
-            value, end = _DECODER.raw_decode(text, position)
-            _expect_end(text, end)
-            raise InvalidResponse(f"the answer is a JSON {type(value).__name__}, not an object")
-        items: list[Item] | None = None
-        position = _skip(text, position + 1)
-        while text[position : position + 1] != "}":
-            key, position = _key(text, position)
-            if key == "data" and text[position : position + 1] == "[":
-                items, position = yield from self._list(text, position + 1)
-            else:
-                value, position = _DECODER.raw_decode(text, position)
-                items = None if key == "data" else items
-            position = _next(text, position, "}")
-        _expect_end(text, position + 1)
-        return items
-
-    def _list(self, text: str, position: int) -> Generator[None, None, tuple[list[Item], int]]:
-        """The items from here to the closing bracket, and the position behind it."""
+    async def _items(self, parts: list[bytes | dict[str, Any]], has_more: bool, wanted: Wanted, limit: int) -> Listing:
+        chosen, over = (parts, 0) if len(parts) <= limit else await _smallest(parts, wanted, limit)
         items: list[Item] = []
-        place = 0  # in the list before, of the item that is expected next
-        position = _skip(text, position)
-        while text[position : position + 1] != "]":
-            known = self._items[place] if place < len(self._items) else (NEVER, NOTHING)
-            if text.startswith(known[0], position):
-                item, end = known, position + len(known[0])
-                place += 1
-            else:
-                item, end = _read(text, position)
-                found = self._places.get(_name(item))
-                if found is not None:
-                    item = self._items[found] if self._items[found][0] == item[0] else item
-                    place = found + 1
-                elif known[0] == NEVER:
-                    place += 1
+        read: dict[bytes, Item] = {}
+        nameless = 0
+        async for part in in_slices(chosen):
+            item = self._previous.get(part) if isinstance(part, bytes) else None
+            if item is None:
+                large = isinstance(part, bytes) and len(part) > LARGE_ITEM
+                item = await asyncio.to_thread(_item, part) if large else _item(part)
+            if item is None or (item.id is None and item.name is None):
+                nameless += 1
+                continue
             items.append(item)
-            position = _next(text, end, "]")
-            yield
-        return items, position + 1
+            if isinstance(part, bytes):
+                read[part] = item
+        self._previous = read
+        dropped = (Dropped("invalid_value", "", nameless), Dropped("deployment_limit", "", over))
+        return Listing(tuple(items), not has_more, tuple(each for each in dropped if each.count))
 
 
-def _read(text: str, position: int) -> tuple[Item, int]:
-    raw, end = _DECODER.raw_decode(text, position)
-    return ((text[position:end], read_object(raw)) if isinstance(raw, dict) else (NEVER, NOTHING)), end
+def _data(data: Any, kind: object) -> list[Any]:
+    """The SDK types `data` as optional: null is an empty list, and so is nothing in an object that says it is one."""
+    if data is msgspec.UNSET:
+        if kind != "list":
+            raise InvalidResponse("the answer has no list `data`")
+        return []
+    if data is not None and not isinstance(data, list):
+        raise InvalidResponse("the answer has no list `data`")
+    return data or []
 
 
-def _name(item: Item) -> str:
-    """What a deployment is found by in the next list."""
-    return item[1].deployment.id or item[1].deployment.name or ""
+def _lenient(body: bytes, deadline: float) -> tuple[list[dict[str, Any]], object]:
+    """In a thread, which cannot be cancelled: each object looks at the clock."""
+
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        if time.monotonic() > deadline:
+            raise PollTimeout("the answer took too long to parse")
+        return dict(found)
+
+    answer = read_lenient_json(body, pairs)
+    if not isinstance(answer, dict):
+        raise InvalidResponse(f"the answer is a JSON {type(answer).__name__}, not an object")
+    data = _data(answer.get("data", msgspec.UNSET), answer.get("object"))
+    return [item if isinstance(item, dict) else {} for item in data], answer.get("has_more")
 
 
-def _skip(text: str, position: int) -> int:
-    match = _SPACE.match(text, position)
-    return match.end() if match else position
+async def _smallest(
+    parts: list[bytes | dict[str, Any]], wanted: Wanted, limit: int
+) -> tuple[list[bytes | dict[str, Any]], int]:
+    """The wanted items with the smallest keys, whatever their order, and how many more are wanted."""
+    keys: list[tuple[str, int]] = []
+    async for place, part in in_slices(enumerate(parts)):
+        id_, name = _head(part)
+        if (id_ or name) and wanted(id_, name):
+            keys.append((id_ or name or "", place))
+    places = sorted(place for _, place in nsmallest(limit, keys))
+    return [parts[place] for place in places], len(keys) - len(places)
 
 
-def _next(text: str, position: int, closing: str) -> int:
-    """Where the next member or the closing bracket stands."""
-    position = _skip(text, position)
-    if text[position : position + 1] == ",":
-        position = _skip(text, position + 1)
-        if text[position : position + 1] != closing:
-            return position
-    elif text[position : position + 1] == closing:
-        return position
-    raise ValueError(NOT_JSON)
+def _head(part: bytes | dict[str, Any]) -> tuple[str | None, str | None]:
+    """ID and name."""
+    if isinstance(part, bytes):
+        try:
+            head = _HEAD.decode(part)
+        except msgspec.MsgspecError:
+            return None, None
+        found = (head.id, head.name)
+    else:
+        found = (part.get("id"), part.get("name"))
+    id_, name = (printable(text) or None if isinstance(text, str) else None for text in found)
+    return id_, name
 
 
-def _key(text: str, position: int) -> tuple[str, int]:
-    """An object's key and where its value begins."""
-    key, position = _DECODER.raw_decode(text, position)
-    position = _skip(text, position)
-    if not isinstance(key, str) or text[position : position + 1] != ":":
-        raise ValueError(NOT_JSON)
-    return key, _skip(text, position + 1)
-
-
-def _expect_end(text: str, position: int) -> None:
-    if _skip(text, position) != len(text):
-        raise ValueError(NOT_JSON)
-
-
-def read_list(body: bytes) -> tuple[Reading, ...]:
-    """A list of which nothing is known yet, in one go. Raises InvalidResponse."""
-    return in_one_go(ListReader().read(body))
+def _item(part: bytes | dict[str, Any]) -> Item | None:
+    """None for what is no deployment."""
+    if isinstance(part, bytes) and len(part) > MAX_DEPLOYMENT:
+        return Unreadable(*_head(part), too_large(len(part)))
+    raw: object = part
+    if isinstance(part, bytes):
+        try:
+            raw = read_json(part)
+        except InvalidResponse:
+            return None
+    if not isinstance(raw, dict) or raw.keys().isdisjoint(DEPLOYMENT_KEYS):
+        return None
+    try:
+        return read_object(raw)
+    except InvalidResponse as error:
+        return Unreadable(*_head(raw), error)

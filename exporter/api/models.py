@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     Strict,
     TypeAdapter,
     ValidationError,
@@ -24,80 +25,107 @@ from pydantic.dataclasses import dataclass as answer
 from pydantic_core import from_json
 
 from exporter.api.errors import InvalidResponse
+from exporter.api.times import parse_time
+
+DropReason = Literal[
+    "replica_limit", "deployment_limit", "duplicate_deployment", "invalid_value", "label_length_limit", "entry_limit"
+]
+DROP_REASONS: tuple[DropReason, ...] = get_args(DropReason)
 
 REVISION_VARIABLE = "TOGETHER_DEPLOYMENT_REVISION_ID"  # holds the deployment's current revision
 READY_STATUS = "Running"  # with replica_ready_since set; "Running" alone is not ready yet
 QUEUE_METRIC = "QueueBacklogPerWorker"  # the autoscaling metric that reads a queue
-MAX_LABEL = 1024  # characters; what a label value may hold before it is cut
-MAX_ENTRIES = 1000  # volumes, or environment variables, of one deployment
-MAX_COUNT = 2**53  # above it a float is no longer exact
-MOST_KNOWN = 10_000  # strings that are remembered; beyond it they are forgotten all at once
-ZERO_TIME_YEAR = 1  # Go sends an unset time as 0001-01-01T00:00:00Z
-# A NUL ends the input for Prometheus' text parser; a lone surrogate has no UTF-8 form.
-_UNPRINTABLE = re.compile("[\x00\ud800-\udfff]")
+MAX_LABEL = 1024  # characters of a label value
+MAX_MESSAGE = 300  # characters of a replica's message, for the status page
+MAX_ENTRIES = 1000  # volumes, model mounts or environment variables of one deployment
+MAX_COUNT = 2**53  # above it a float is no longer exact; also far from where GiB in bytes overflow
+MAX_DEPLOYMENT = 2**20  # bytes of one deployment's JSON
+BOM = b"\xef\xbb\xbf"
+# Control characters other than a line feed, which the format escapes: some parsers end a line at them. A lone surrogate
+# has no UTF-8 form.
+_UNPRINTABLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 
 
-class _Known(dict[str, str]):
-    """One object for all strings that are equal: a fleet has few images, revisions and statuses."""
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Something an answer brought that /metrics leaves out. `field`: where, in the API's terms; empty for the whole.
 
-    def __missing__(self, text: str) -> str:
-        if len(self) >= MOST_KNOWN:
-            self.clear()
-        self[text] = text
-        return text
+    `reason`: a label value of together_project_items_dropped."""
 
-
-_KNOWN = _Known()
-
-
-@dataclass(slots=True)
-class Losses:
-    """What reading an answer leaves out, as field names: `cut` values too long for a label, `over` the list entries
-    beyond MAX_ENTRIES."""
-
-    cut: list[str] = field(default_factory=list)
-    over: list[str] = field(default_factory=list)
+    reason: DropReason
+    field: str = ""
+    count: int = 1
 
 
 def _first_entries(value: object, info: ValidationInfo) -> object:
     if isinstance(value, list) and len(value) > MAX_ENTRIES:
-        if isinstance(info.context, Losses):
-            info.context.over += [info.field_name or ""] * (len(value) - MAX_ENTRIES)
+        _note(info, "entry_limit", len(value) - MAX_ENTRIES)
         return value[:MAX_ENTRIES]
     return value
 
 
 def _text(value: object, info: ValidationInfo) -> object:
-    """A string fit for a label; None for an empty one, which Prometheus could not tell from absent.
-
-    Too long a one is cut, and the field's name noted."""
+    """A string fit for a label; None for an empty one, which Prometheus could not tell from an absent one."""
     if not isinstance(value, str):
         return value
     if len(value) > MAX_LABEL:
         value = f"{value[: MAX_LABEL - 1]}…"
-        if isinstance(info.context, Losses):
-            info.context.cut.append(info.field_name or "replica_events")
-    if not value.isascii() or "\0" in value:
-        value = _UNPRINTABLE.sub("\ufffd", value)
-    return _KNOWN[value] or None
+        _note(info, "label_length_limit")
+    # Interned: a fleet has few images, revisions and statuses.
+    return sys.intern(printable(value)) or None
+
+
+def printable(text: str) -> str:
+    """Without control characters (a line feed is kept) and lone surrogates."""
+    return text if text.isprintable() else _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _message(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return printable(value if len(value) <= MAX_MESSAGE else f"{value[: MAX_MESSAGE - 1]}…") or None
+
+
+def _number(value: object) -> object:
+    """Numbers come as strings too, in the API documentation's own sample."""
+    return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
 def _unix_time(value: object) -> object:
-    """Seconds since 1970 of an ISO 8601 string, UTC where it names no zone; None for an unset one."""
+    """Seconds since 1970; None for an unset time. Raises ValueError where it is no time."""
     if value is None or value == "":
         return None
     if not isinstance(value, str):
         raise ValueError("not a timestamp")
-    moment = datetime.fromisoformat(value)
-    if moment.year == ZERO_TIME_YEAR:
+    return parse_time(value)
+
+
+def _ready_since(value: object, info: ValidationInfo) -> float | str | None:
+    """A plain string in the API's schema: a replica with any text in it is ready, whether or not it is a time."""
+    if value is None or value == "":
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if not isinstance(value, str):
+        raise ValueError("not a timestamp")
+    try:
+        return parse_time(value) or UNREADABLE
+    except ValueError:
+        _note(info, "invalid_value")
+        return UNREADABLE
 
 
+def _note(info: ValidationInfo, reason: DropReason, count: int = 1) -> None:
+    if isinstance(info.context, list):
+        info.context.append(Dropped(reason, info.field_name or "replica_events", count))
+
+
+UNREADABLE = "unreadable"  # a time that is set and cannot be read
 Text = Annotated[str | None, BeforeValidator(_text)]
-Count = Annotated[float, Strict(), Field(ge=0, le=MAX_COUNT)]
-Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Message = Annotated[str | None, BeforeValidator(_message)]
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False), BeforeValidator(_number)]
+Count = Annotated[float, Strict(), Field(ge=0, le=MAX_COUNT), BeforeValidator(_number)]
 Timestamp = Annotated[float | None, BeforeValidator(_unix_time)]
+ReadySince = Annotated[float | str | None, PlainValidator(_ready_since)]
 Entry = TypeVar("Entry")
 Entries = Annotated[tuple[Entry, ...] | None, BeforeValidator(_first_entries)]
 
@@ -109,19 +137,21 @@ _TOLERANT = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
 @answer(frozen=True, slots=True, config=_TOLERANT)
 class Autoscaling:
-    """The three autoscaling configurations of the API; their common fields are all that is shown."""
+    """The three autoscaling configurations of the API in one. `model`: the queue's name, of the queue's only."""
 
     metric: Text = None
     target: Number | None = None
     model: Text = None
+    custom_metric_name: Text = None
 
 
 @answer(frozen=True, slots=True, config=_TOLERANT)
 class EnvironmentVariable:
-    """A variable's name and the expiry of its secret. No value is kept but the revision's."""
+    """A variable's name, and its secret's name and expiry. No value is kept but the revision's."""
 
     name: Text = None
     value: Text = Field(default=None, repr=False)
+    value_from_secret: Text = None
     value_from_secret_expires_at: Timestamp = None
 
     @model_validator(mode="before")
@@ -140,12 +170,20 @@ class Volume:
 
 
 @answer(frozen=True, slots=True, config=_TOLERANT)
+class ModelMount:
+    model_id: Text = None
+    mount_path: Text = None
+    revision_id: Text = None
+
+
+@answer(frozen=True, slots=True, config=_TOLERANT)
 class Replica:
     """One value of `replica_events`."""
 
     image: Text = None
-    replica_ready_since: Timestamp = None
+    replica_ready_since: ReadySince = None
     replica_status: Text = None
+    replica_status_message: Message = None
     replica_status_reason: Text = None
     revision_id: Text = None
     volume_preload_completed_at: Timestamp = None
@@ -154,8 +192,13 @@ class Replica:
 
     @property
     def is_ready(self) -> bool:
-        """Ready as the official client counts it: Running, and ready since some moment."""
+        """Ready as the official client counts it: Running, with any text in replica_ready_since."""
         return self.replica_status == READY_STATUS and self.replica_ready_since is not None
+
+    @property
+    def ready_timestamp(self) -> float | None:
+        """Seconds since 1970; None where replica_ready_since is unset or no time."""
+        return None if isinstance(self.replica_ready_since, str) else self.replica_ready_since
 
 
 @answer(frozen=True, slots=True, config=_TOLERANT)
@@ -164,7 +207,7 @@ class Deployment:
 
     autoscaling: Autoscaling | None = None
     capacity_type: Text = None
-    cpu: Annotated[Number, Field(ge=0)] | None = None
+    cpu: Count | None = None
     created_at: Timestamp = None
     desired_replicas: Count | None = None
     environment_variables: Entries[EnvironmentVariable] = None
@@ -173,13 +216,14 @@ class Deployment:
     id: Text = None
     image: Text = None
     max_replicas: Count | None = None
-    memory: Annotated[Number, Field(ge=0)] | None = None
+    memory: Count | None = None
     min_replicas: Count | None = None
+    model_mounts: Entries[ModelMount] = None
     name: Text = None
     ready_replicas: Count | None = None
     replica_events: dict[Annotated[str, BeforeValidator(_text)], Replica] | None = None
     status: Text = None
-    storage: Annotated[Number, Field(ge=0)] | None = None
+    storage: Count | None = None
     updated_at: Timestamp = None
     volumes: Entries[Volume] = None
 
@@ -190,8 +234,8 @@ class Deployment:
         return next((v.value for v in variables if v.name == REVISION_VARIABLE), None)
 
     @property
-    def queue_model(self) -> str | None:
-        """The model whose queue scales this deployment; None where no queue does."""
+    def queue(self) -> str | None:
+        """The name of the queue that scales this deployment; None where none does."""
         scaling = self.autoscaling
         if scaling is None or scaling.metric != QUEUE_METRIC:
             return None
@@ -215,50 +259,64 @@ _DEPLOYMENT, _QUEUE = TypeAdapter(Deployment), TypeAdapter(Queue)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A deployment and what of it could not be read, one path for each value, such as `volumes.*.version`.
-
-    `losses`: what of it was too long."""
+    """A deployment, and what of its JSON could not be used."""
 
     deployment: Deployment
-    refused: tuple[str, ...] = ()
-    losses: Losses = field(default_factory=Losses)
+    dropped: tuple[Dropped, ...] = ()
 
     @property
-    def is_whole(self) -> bool:
-        """Whether nothing of it was left out."""
-        return not (self.refused or self.losses.cut or self.losses.over)
+    def id(self) -> str | None:
+        return self.deployment.id
+
+    @property
+    def name(self) -> str | None:
+        return self.deployment.name
 
 
 def read_deployment(body: bytes) -> Reading:
-    """One deployment from a response body. Raises InvalidResponse where the body is no JSON object, or one of
-    something else: an error in a 200, say, must not pass for a deployment of which nothing is known any more."""
-    raw = _object(_json(body))
+    """One deployment from a response body. Raises InvalidResponse where the body is too large, no JSON object, or one
+    of something else: an error in a 200 must not pass for a deployment of which nothing is known any more."""
+    if len(body) > MAX_DEPLOYMENT:
+        raise too_large(len(body))
+    raw = _object(read_json(body))
     if raw.keys().isdisjoint(DEPLOYMENT_KEYS):
         raise InvalidResponse("the answer has none of a deployment's fields")
     return read_object(raw)
 
 
+def too_large(size: int) -> InvalidResponse:
+    """`size`: of the deployment's JSON, in bytes."""
+    return InvalidResponse(f"the deployment's JSON has {size:,} bytes, more than {MAX_DEPLOYMENT:,}")
+
+
 def read_queue(body: bytes) -> Queue:
-    """A queue's counts. Raises InvalidResponse where the body is no JSON object."""
-    return _tolerant(_QUEUE, _object(_json(body)), Losses())[0]
+    """A queue's counts. Raises InvalidResponse where the body is no JSON object with a queue's counts."""
+    queue = _tolerant(_QUEUE, _object(read_json(body)))[0]
+    if queue.messages_waiting is None and queue.messages_running is None:
+        raise InvalidResponse("the answer has none of a queue's fields")
+    return queue
 
 
-def _json(body: bytes) -> object:
+def read_json(body: bytes) -> object:
+    """Raises InvalidResponse."""
+    body = body.removeprefix(BOM)
     try:
         return from_json(body)
     except ValueError:
-        return _lenient_json(body)
+        return read_lenient_json(body)
 
 
-def _lenient_json(body: bytes) -> object:
-    """Python's own parser: slower, but one odd string or number in a list must not cost the others."""
+def read_lenient_json(body: bytes, hook: Callable[[list[tuple[str, Any]]], object] | None = None) -> object:
+    """Python's own parser: slower, but one odd string or number must not cost the others. `hook` makes an object of its
+    pairs. Raises InvalidResponse, and what the hook raises."""
     try:
-        return json.loads(body.decode(errors="replace"), parse_int=any_int)
+        text = body.decode(errors="replace")
+        return json.loads(text, parse_int=_any_int, object_pairs_hook=hook)
     except (ValueError, RecursionError):
         raise InvalidResponse("the answer is not JSON") from None
 
 
-def any_int(digits: str) -> float:
+def _any_int(digits: str) -> float:
     """A JSON integer of any length; one that no counter can have becomes a float, or infinity."""
     return int(digits) if len(digits) < 19 else float(digits)  # noqa: PLR2004 - 19 digits leave 64 bits
 
@@ -271,30 +329,29 @@ def _object(value: object) -> dict[str, Any]:
 
 def read_object(raw: dict[str, Any]) -> Reading:
     """One deployment from its JSON object."""
-    losses = Losses()
-    deployment, refused = _tolerant(_DEPLOYMENT, raw, losses)
-    return Reading(deployment, refused, losses)
+    return Reading(*_tolerant(_DEPLOYMENT, raw))
 
 
-def _tolerant(model: TypeAdapter[Answer], raw: dict[str, Any], losses: Losses) -> tuple[Answer, tuple[str, ...]]:
-    """The model, and the paths of the values it was read without because they do not fit; fills `losses`.
+def _tolerant(model: TypeAdapter[Answer], raw: dict[str, Any]) -> tuple[Answer, tuple[Dropped, ...]]:
+    """The model, read without the values that do not fit; where it still does not fit, without the fields they are in.
 
-    Where it still does not fit without them, the fields that they are in go whole."""
+    Raises InvalidResponse where nothing helps."""
     refused: list[tuple[Any, ...]] = []
     rest = raw
     for depth in (None, None, 1, 1):
+        noted: list[Dropped] = []
         try:
-            return model.validate_python(rest, context=losses), tuple(_field(path) for path in refused)
+            read = model.validate_python(rest, context=noted)
+            return read, (*noted, *(Dropped("invalid_value", _field(path)) for path in refused))
         except ValidationError as error:
             problems = error.errors(include_url=False, include_context=False, include_input=False)
-        losses.cut, losses.over = [], []
         if any(problem["type"] == "string_unicode" for problem in problems):
             rest = _with_printable_keys(rest)  # an odd name of a field that this version does not know
             continue
         wrong = sorted({_known_part(rest, problem["loc"])[:depth] for problem in problems}, key=str)
         refused += wrong
         rest = _without(rest, wrong)
-    raise InvalidResponse("the answer fits in no way")
+    raise InvalidResponse("the answer fits no known form")
 
 
 def _field(path: tuple[Any, ...]) -> str:

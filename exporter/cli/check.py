@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 from exporter.api.errors import NotFound
-from exporter.daemon import Daemon, clock
-from exporter.metrics.sources import count
-from exporter.records import Record
+from exporter.app import App, clock
+from exporter.metrics.families import series_of
 from exporter.settings.durations import show
 from exporter.settings.load import Loaded
 from exporter.settings.model import LogSettings
 from exporter.settings.problems import ConfigError, Problem
 from exporter.settings.projects import Project, key_place
+from exporter.state.records import Shown
 from exporter.status.model import Deployment, Error
 from exporter.status.report import deployment, error
 
@@ -105,32 +105,32 @@ def read(loaded: Loaded) -> Check:
 async def polled(loaded: Loaded, ended: Callable[[], object]) -> Check:
     """The same, and everything asked of the API once; `ended` is called after each poll."""
     quiet = loaded.settings.model_copy(update={"log": LogSettings(level="error")})
-    daemon = Daemon(lambda: replace(loaded, settings=quiet), runtime_metrics=False)
+    app = App(lambda: replace(loaded, settings=quiet), runtime_metrics=False)
     try:
-        worked = await daemon.poll_once(ended)
-        names = {
-            project.name: await daemon.names(project.name) for project in loaded.projects if _lacks(daemon, project)
-        }
+        worked = await app.poll_once(ended)
+        snapshot = await app.snapshot()
+        missing = {shown.project for shown in snapshot.deployments if isinstance(shown.record.poll.error, NotFound)}
+        names = {project: await app.names(project) for project in missing}
     finally:
-        await daemon.close()
+        await app.close()
     base_urls = {project.name: project.base_url for project in loaded.projects}
     deployments = []
-    for record in daemon.view().records:
-        shown = deployment(record, base_urls[record.project], clock())
-        known = {each.name: getattr(shown, each.name) for each in fields(Deployment)}
-        near = _near(record, names.get(record.project, []))
-        deployments.append(CheckedDeployment(**known, series=count(record), near=near))
-    errors = dict(daemon.store.project_errors())
+    for shown in snapshot.deployments:
+        seen = deployment(shown, base_urls[shown.project], clock())
+        known = {each.name: getattr(seen, each.name) for each in fields(Deployment)}
+        near = _near(shown, names.get(shown.project, []))
+        deployments.append(CheckedDeployment(**known, series=series_of(shown), near=near))
+    errors = {project.name: project.poll.error for project in snapshot.projects if project.poll.error is not None}
     checked = read(loaded)
     return replace(
         checked,
-        ok=worked and all(each.up for each in deployments),
+        ok=worked and all(each.poll_success for each in deployments),
         projects=tuple(
             replace(each, error=error(errors[each.project]) if each.project in errors else None)
             for each in checked.projects
         ),
         deployments=tuple(deployments),
-        series=sum(not line.startswith(b"#") for line in daemon.page().splitlines()),
+        series=sum(not line.startswith(b"#") for line in (await app.page()).splitlines()),
     )
 
 
@@ -151,14 +151,8 @@ def _project(project: Project, api_key: str) -> CheckedProject:
     )
 
 
-def _lacks(daemon: Daemon, project: Project) -> bool:
-    """Whether one of the project's deployments does not exist."""
-    records = daemon.view().records
-    return any(r.project == project.name and isinstance(r.error, NotFound) for r in records)
-
-
-def _near(record: Record, names: list[str]) -> tuple[str, ...]:
+def _near(shown: Shown, names: list[str]) -> tuple[str, ...]:
     """What the project has that is nearest to a name that it does not have."""
-    if not isinstance(record.error, NotFound):
+    if not isinstance(shown.record.poll.error, NotFound):
         return ()
-    return tuple(difflib.get_close_matches(record.key, names, n=MOST_NEAR, cutoff=NEAR))
+    return tuple(difflib.get_close_matches(shown.record.key, names, n=MOST_NEAR, cutoff=NEAR))

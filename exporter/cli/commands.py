@@ -13,10 +13,10 @@ from typing import Any, NoReturn, TypeVar
 
 import uvloop
 
+from exporter.app import App
 from exporter.cli.options import PROGRAM, SERVE_OPTIONS, Run, completion, parser
-from exporter.daemon import Daemon
-from exporter.instrumentation import described
 from exporter.metrics.reference import reference
+from exporter.self_metrics import described
 from exporter.settings.load import Loaded, load
 from exporter.settings.model import option_name
 from exporter.settings.problems import EXIT_CODE, ConfigError
@@ -54,17 +54,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    daemon = Daemon(functools.partial(_load, options))
-    sock = _socket(option_name(("web", "listen_address")), daemon.settings.web.listen_address)
-    _run(daemon.serve(sock))
+    app = App(functools.partial(_load, options))
+    sock = _socket(option_name(("web", "listen_address")), app.settings.web.listen_address)
+    _run(app.serve(sock))
     return FINE
 
 
 def _once(options: argparse.Namespace) -> int:
-    daemon = Daemon(functools.partial(_load, options), runtime_metrics=False)
+    app = App(functools.partial(_load, options), runtime_metrics=False)
 
-    worked = _run(_poll_once(daemon))
-    sys.stdout.buffer.write(daemon.page())
+    worked, page = _run(_poll_once(app))
+    sys.stdout.buffer.write(page)
     sys.stdout.flush()
     return FINE if worked else FAILED
 
@@ -87,11 +87,12 @@ def _check(options: argparse.Namespace) -> int:
     return FINE if result.ok else FAILED
 
 
-async def _poll_once(daemon: Daemon) -> bool:
+async def _poll_once(app: App) -> tuple[bool, bytes]:
+    """Whether all polls succeeded, and the page."""
     try:
-        return await daemon.poll_once()
+        return await app.poll_once(), await app.page()
     finally:
-        await daemon.close()
+        await app.close()
 
 
 def _metrics(_: argparse.Namespace) -> int:

@@ -82,7 +82,7 @@ def _polled(out: Console, check: Check) -> None:
             _say(out, f"project {project.project}: {project.error.message} {project.error.hint}")
     hints = {each.error.reason: each.error.hint for each in deployments if each.error and not each.near}
     _say(out, *(f"{reason}: {hint}" for reason, hint in hints.items() if reason not in told))
-    worked = sum(each.up for each in deployments)
+    worked = sum(each.poll_success for each in deployments)
     _say(out, f"{worked} of {len(deployments)} deployments can be read; {check.series} series in all")
     if not deployments and check.ok:
         _say(out, "The key works and sees no deployment: is it the right project's?")
@@ -101,7 +101,7 @@ def _table(out: Console, deployments: tuple[CheckedDeployment, ...]) -> Table:
         cells = [each.project, each.deployment, each.status or "-", *map(_number, counts), _gpus(each)]
         row = [Text(_printable(cell)) for cell in (*cells, str(each.series), _result(each))]
         row[2].stylize(COLOURS[each.level])
-        row[-1].stylize("green" if each.up else "red")
+        row[-1].stylize("green" if each.poll_success else "red")
         table.add_row(*row)
     return table
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from exporter.api.models import Deployment, Replica
-from exporter.metrics.family import Family, Group, Sample, current, each, info, labelled, state, value
-from exporter.records import OTHER, ProjectRecord, Record
+from exporter.metrics.family import Family, Group, Sample, current, each, info, labelled, state, unique, value
+from exporter.state.history import MAX_STATUSES, OTHER, History
+from exporter.state.reasons import CLASSES, reason_class
+from exporter.state.records import Poll, Shown, ShownProject, ShownQueue
 
 STATUSES = ("Updating", "Scaling", "Ready", "Failed", "ScaledToZero")
 REPLICA_STATUSES = ("Running", "Waiting", "Terminated")
 PRELOAD_STATUSES = ("InProgress", "Completed", "Failed")
 NO_GPU = "none"
-MAX_STATUSES = 50  # of a deployment's replicas that get series of their own; the API knows three
+TERMINATED = "Terminated"
 GIB = 2**30  # bytes
 
 
@@ -27,27 +30,37 @@ def replicas_by_status(d: Deployment) -> Iterator[Sample]:
     nothing where the API sends no replica_events."""
     if d.replica_events is None:
         return
-    counts = Counter([r.replica_status for r in d.replica_events.values() if r.replica_status is not None])
-    if len(counts) > MAX_STATUSES:
-        kept = Counter(dict(counts.most_common(MAX_STATUSES)))
-        counts = kept + Counter({OTHER: counts.total() - kept.total()})
+    counts = _most_common(r.replica_status for r in d.replica_events.values())
     for status in dict.fromkeys((*REPLICA_STATUSES, *sorted(counts))):
         yield (status,), float(counts[status])
+
+
+def replicas_by_reason(d: Deployment) -> Iterator[Sample]:
+    """Each reason that occurs, the rarest together as OTHER where there are too many."""
+    counts = _most_common(r.replica_status_reason for r in (d.replica_events or {}).values())
+    for reason in sorted(counts):
+        yield (reason, reason_class(reason)), float(counts[reason])
+
+
+def _most_common(texts: Iterable[str | None]) -> Counter[str]:
+    counts = Counter([text for text in texts if text is not None])
+    if len(counts) <= MAX_STATUSES:
+        return counts
+    kept = Counter(dict(counts.most_common(MAX_STATUSES)))
+    return kept + Counter({OTHER: counts.total() - kept.total()})
 
 
 def replicas_updated(d: Deployment) -> float | None:
     revision = d.revision
     if d.replica_events is None or revision is None:
         return None
-    return [r.revision_id for r in d.replica_events.values()].count(revision)
+    return sum(r.revision_id == revision and r.replica_status != TERMINATED for r in d.replica_events.values())
 
 
-def autoscaling_target(d: Deployment) -> float | None:
-    return d.autoscaling.target if d.autoscaling else None
-
-
-def autoscaling_metric(d: Deployment) -> str | None:
-    return d.autoscaling.metric if d.autoscaling else None
+def autoscaling_target(d: Deployment) -> Iterator[Sample]:
+    scaling = d.autoscaling
+    if scaling is not None and scaling.target is not None:
+        yield (scaling.metric or "", scaling.custom_metric_name or ""), scaling.target
 
 
 def volumes(d: Deployment) -> Iterator[Sample]:
@@ -56,24 +69,42 @@ def volumes(d: Deployment) -> Iterator[Sample]:
         yield (volume.name or "", volume.mount_path or "", version), 1.0
 
 
+def model_mounts(d: Deployment) -> Iterator[Sample]:
+    for mount in d.model_mounts or ():
+        yield (mount.model_id or "", mount.mount_path or "", mount.revision_id or ""), 1.0
+
+
 def secret_expiries(d: Deployment) -> Iterator[Sample]:
     for variable in d.environment_variables or ():
         if variable.value_from_secret_expires_at is not None:
-            yield (variable.name or "",), variable.value_from_secret_expires_at
+            labels = (variable.name or "", variable.value_from_secret or "")
+            yield labels, variable.value_from_secret_expires_at
 
 
-def status_changes(record: Record) -> Iterator[Sample]:
-    """Every known status from 0, for as long as the deployment's state is shown."""
-    if record.state is not None:
-        for status, count in {**dict.fromkeys(STATUSES, 0), **record.status_changes}.items():
-            yield (status,), float(count)
+def status_changes(history: History) -> Iterator[Sample]:
+    for status, count in {**dict.fromkeys(STATUSES, 0), **history.counts.status_changes}.items():
+        yield (status,), float(count)
 
 
-def queue_jobs(record: Record) -> Iterator[Sample]:
-    if record.queue is not None:
-        for name, count in (("waiting", record.queue.messages_waiting), ("running", record.queue.messages_running)):
-            if count is not None:
-                yield (name,), count
+def replicas_ended(history: History) -> Iterator[Sample]:
+    for name in CLASSES:
+        yield (name,), float(history.counts.ended.get(name, 0))
+
+
+def startups(history: History) -> Iterator[Sample]:
+    yield ("_sum",), history.counts.startup_seconds
+    yield ("_count",), float(history.counts.startups)
+
+
+def queue_jobs(queue: ShownQueue) -> Iterator[Sample]:
+    for name, count in (("waiting", queue.counts.messages_waiting), ("running", queue.counts.messages_running)):
+        if count is not None:
+            yield (name,), count
+
+
+def items_dropped(project: ShownProject) -> Iterator[Sample]:
+    for reason, count in project.dropped.items():
+        yield (reason,), float(count)
 
 
 DEPLOYMENT: Group[Deployment] = Group(
@@ -147,10 +178,10 @@ DEPLOYMENT: Group[Deployment] = Group(
         ),
         Family(
             "together_deployment_autoscaling_target",
-            "The value of `metric` that autoscaling aims at, as of the last poll; absent while it is off "
-            "(autoscaling.target).",
-            labelled(autoscaling_metric, autoscaling_target),
-            labels=("metric",),
+            "The value of metric that autoscaling aims at, as of the last poll; absent while it is off. custom_metric "
+            "is set where metric is CustomMetric (autoscaling).",
+            each(autoscaling_target),
+            labels=("metric", "custom_metric"),
         ),
         Family(
             "together_deployment_volume_info",
@@ -159,11 +190,17 @@ DEPLOYMENT: Group[Deployment] = Group(
             labels=("volume", "mount_path", "version"),
         ),
         Family(
+            "together_deployment_model_mount_info",
+            "Always 1 for each mounted model, as of the last poll (model_mounts).",
+            each(model_mounts),
+            labels=("model", "mount_path", "revision"),
+        ),
+        Family(
             "together_deployment_secret_expiry_timestamp_seconds",
             "When the secret behind an environment variable expires and is deleted, in seconds since 1970, as of the "
             "last poll (environment_variables[].value_from_secret_expires_at).",
             each(secret_expiries),
-            labels=("variable",),
+            labels=("variable", "secret"),
         ),
         Family(
             "together_deployment_replicas",
@@ -173,10 +210,25 @@ DEPLOYMENT: Group[Deployment] = Group(
             labels=("status",),
         ),
         Family(
+            "together_deployment_replicas_with_reason",
+            "Replicas whose status has this reason, as of the last poll; class groups reasons by what to do: crash, "
+            "memory, image, capacity, volume, config, evicted, starting, completed, other "
+            "(replica_events[].replica_status_reason).",
+            each(replicas_by_reason),
+            labels=("reason", "class"),
+        ),
+        Family(
             "together_deployment_replicas_updated",
-            "Replicas that run the deployment's current revision, as of the last poll; absent where the API does not "
-            "name one (replica_events[].revision_id).",
+            "Replicas of the deployment's current revision, Terminated ones not counted, as of the last poll; absent "
+            "where the API does not name the revision (replica_events[].revision_id).",
             value(replicas_updated),
+        ),
+        Family(
+            "together_deployment_queue_info",
+            "Always 1; the queue that scales the deployment, to join with together_queue_jobs; absent without one "
+            "(autoscaling.model, else the deployment's name).",
+            current(lambda d: d.queue),
+            labels=("queue",),
         ),
     ),
 )
@@ -207,7 +259,7 @@ REPLICA: Group[Replica] = Group(
         Family(
             "together_replica_ready_timestamp_seconds",
             "Since when the replica has been ready, in seconds since 1970, as of the last poll (replica_ready_since).",
-            value(lambda r: r.replica_ready_since),
+            value(lambda r: r.ready_timestamp),
         ),
         Family(
             "together_replica_info",
@@ -237,8 +289,8 @@ REPLICA: Group[Replica] = Group(
     ),
 )
 
-HISTORY: Group[Record] = Group(
-    "deployment, beside its own answer",
+HISTORY: Group[History] = Group(
+    "deployment, counted between polls",
     ("project", "deployment"),
     (
         Family(
@@ -250,52 +302,109 @@ HISTORY: Group[Record] = Group(
             type="counter",
         ),
         Family(
-            "together_queue_jobs",
-            "Jobs in the queue that scales the deployment, as of the last poll (messages_waiting, messages_running).",
-            each(queue_jobs),
-            labels=("state",),
+            "together_deployment_replicas_started_total",
+            "Replicas that appeared after this exporter first saw the deployment: a lower bound, like every count made "
+            "between polls (replica_events).",
+            value(lambda h: h.counts.started),
+            type="counter",
+        ),
+        Family(
+            "together_deployment_replicas_ended_total",
+            "Replicas that left the list, by the class of the last reason seen (other without one): a lower bound "
+            "(replica_events).",
+            each(replicas_ended),
+            labels=("class",),
+            type="counter",
+        ),
+        Family(
+            "together_deployment_readiness_lost_total",
+            "Times that a listed replica was no longer ready, or ready since another time: a lower bound "
+            "(replica_events[].replica_ready_since).",
+            value(lambda h: h.counts.readiness_lost),
+            type="counter",
+        ),
+        Family(
+            "together_deployment_replica_startup_seconds",
+            "Time from the first sight of a replica to its first readiness, of replicas that appeared after this "
+            "exporter first saw the deployment: a lower bound, too short by up to one poll interval "
+            "(replica_events[].replica_ready_since).",
+            each(startups),
+            type="summary",
         ),
     ),
 )
 
-POLL: Group[Record] = Group(
+POLL: Group[Poll] = Group(
     "deployment's last poll",
     ("project", "deployment"),
     (
         Family(
             "together_deployment_poll_success",
-            "1 if the last poll of the deployment worked, 0 if it failed: then its other series are the last known "
-            "ones, until stale_after. It says nothing of the deployment's health: see together_deployment_status.",
-            value(lambda r: r.up),
+            "1 if the last poll of the deployment succeeded, 0 if it failed: then its other series are the last known "
+            "ones, until stale_after. It does not tell the deployment's health: see together_deployment_status.",
+            value(lambda poll: poll.error is None),
         ),
         Family(
             "together_deployment_last_success_timestamp_seconds",
-            "When the deployment was last polled with success, in seconds since 1970: the age of its other series.",
-            value(lambda r: r.succeeded.unix if r.succeeded else None),
+            "When the deployment was last polled successfully, in seconds since 1970: the age of its other series.",
+            value(lambda poll: poll.succeeded.unix if poll.succeeded else None),
         ),
         Family(
             "together_deployment_poll_error",
-            "1 while the last poll of the deployment failed, with the reason why; absent while it worked.",
-            current(lambda r: r.error.reason if r.error else None),
+            "1 while the last poll of the deployment failed, with the reason; absent while it succeeded.",
+            current(lambda poll: poll.error.reason if poll.error else None),
             labels=("reason",),
         ),
     ),
 )
 
-PROJECT: Group[ProjectRecord] = Group(
+PROJECT: Group[ShownProject] = Group(
     "project",
     ("project",),
     (
         Family(
             "together_project_poll_success",
-            "1 if the API answered for at least one of the project's deployments at its last poll (that one does not "
-            "exist is an answer), 0 if nothing of the project can be read.",
-            value(lambda p: p.up),
+            "1 if the project's last list succeeded, or with fetch: each if the last poll of at least one deployment "
+            "got an answer (a 404 is one); 0 if nothing of the project can be read.",
+            value(lambda p: p.poll.error is None),
+        ),
+        Family(
+            "together_project_poll_error",
+            "1 while nothing of the project can be read, with the reason; absent otherwise.",
+            current(lambda p: p.poll.error.reason if p.poll.error else None),
+            labels=("reason",),
+        ),
+        Family(
+            "together_project_last_success_timestamp_seconds",
+            "When the project was last polled successfully, in seconds since 1970.",
+            value(lambda p: p.poll.succeeded.unix if p.poll.succeeded else None),
         ),
         Family(
             "together_project_deployments",
             "Deployments of the project whose state is known and not stale.",
             value(lambda p: p.deployments),
+        ),
+        Family(
+            "together_project_items_dropped",
+            "What the last poll brought and /metrics leaves out: replicas beyond max_replicas_per_deployment "
+            "(replica_limit), deployments beyond max_deployments_per_project (deployment_limit) or listed twice "
+            "(duplicate_deployment), values that cannot be read (invalid_value), label values cut at 1,024 characters "
+            "(label_length_limit), volumes, models or variables beyond 1,000 (entry_limit).",
+            each(items_dropped),
+            labels=("reason",),
+        ),
+    ),
+)
+
+QUEUE: Group[ShownQueue] = Group(
+    "queue",
+    ("project", "queue"),
+    (
+        Family(
+            "together_queue_jobs",
+            "Jobs in the queue, as of the last poll (messages_waiting, messages_running).",
+            each(queue_jobs),
+            labels=("state",),
         ),
     ),
 )
@@ -313,11 +422,48 @@ PRICE: Group[Mapping[str, float]] = Group(
     ),
 )
 
-GROUPS: tuple[Group[Any], ...] = (
-    DEPLOYMENT,
-    REPLICA,
-    HISTORY,
-    POLL,
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a group finds its subjects in what is shown of a deployment: (further identity values, subject)."""
+
+    group: Group[Any]
+    subjects: Callable[[Shown], Iterable[tuple[tuple[str, ...], Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Groups that read one part of a record: they are rendered again when the part is another object."""
+
+    read: Callable[[Shown], object]
+    sources: tuple[Source, ...]
+
+
+PARTS: tuple[Part, ...] = (
+    Part(
+        lambda shown: shown.state,
+        (
+            Source(DEPLOYMENT, lambda shown: [((), shown.state.deployment)] if shown.state else []),
+            Source(REPLICA, lambda shown: [((name,), r) for name, r in shown.state.replicas] if shown.state else []),
+        ),
+    ),
+    Part(lambda shown: shown.history, (Source(HISTORY, lambda shown: [((), shown.history)]),)),
+    Part(lambda shown: shown.record.poll, (Source(POLL, lambda shown: [((), shown.record.poll)]),)),
+)
+GROUPS: tuple[Group[Any], ...] = (  # Any: each group has its own subject
+    *(source.group for part in PARTS for source in part.sources),
     PROJECT,
+    QUEUE,
     PRICE,
-)  # Any: each group has its own subject
+)
+
+
+def series_of(shown: Shown) -> int:
+    """How many series a deployment has."""
+    return sum(
+        len(unique(family.samples(subject)))
+        for part in PARTS
+        for source in part.sources
+        for _, subject in source.subjects(shown)
+        for family in source.group.families
+    )

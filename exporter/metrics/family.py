@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
+UNITS = frozenset({"seconds", "bytes", "cores"})  # base units, by which a name ends
 S = TypeVar("S")  # the subject: what a row reads, such as a deployment or a replica
 Sample = tuple[tuple[str, ...], float]  # the values of the row's labels, in its order; the sample's value
 Read = Callable[[S], float | None]
@@ -14,22 +15,28 @@ ReadText = Callable[[S], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Family(Generic[S]):
-    """One metric: its samples for one subject. The identity labels are added by the exposition.
+    """One metric: its samples for one subject. The identity labels are added when it is rendered.
 
-    A counter's name ends in `_total`."""
+    A counter's name ends in `_total`. A summary's samples have `_sum` and `_count` in the place of labels."""
 
     name: str
     help: str
     samples: Callable[[S], Iterable[Sample]]
     labels: tuple[str, ...] = ()
-    type: Literal["gauge", "counter"] = "gauge"
+    type: Literal["gauge", "counter", "summary"] = "gauge"
+
+    @property
+    def unit(self) -> str | None:
+        """The unit that the name ends with."""
+        last = self.name.removesuffix("_total").rpartition("_")[2]
+        return last if last in UNITS else None
 
 
 @dataclass(frozen=True, slots=True)
 class Group(Generic[S]):
-    """Rows about the same kind of subject, which share the identity labels."""
+    """Rows about the same kind of subject, which share the identity labels. `subject`: for the reference."""
 
-    subject: str  # in words, for the reference
+    subject: str
     identity: tuple[str, ...]
     families: tuple[Family[S], ...]
 

@@ -1,4 +1,4 @@
-"""One family's lines about one subject, as text: the label names are put in order once, not for each line."""
+"""One family's lines about one subject, as bytes: the label names are put in order once, not for each line."""
 
 from __future__ import annotations
 
@@ -10,81 +10,63 @@ from prometheus_client.utils import floatToGoString
 
 from exporter.metrics.family import Family, Sample, unique
 
-MOST_KNOWN = 10_000  # texts that are remembered; beyond it they are forgotten all at once, not to grow with churn
-MOST_LAYOUTS = 100  # of a family; further ones are made each time: timestamps seldom come twice, and would only fill it
+MAX_LAYOUTS = 100  # of a family; further ones are made each time: timestamps seldom repeat, and would only fill it
 
-Writer = Callable[[tuple[str, ...], Any], str]  # of the identity's values as `identify` gives them, and a subject
-
-
-class _Escaped(dict[str, str]):
-    """Label values as they stand in a line."""
-
-    def __missing__(self, text: str) -> str:
-        if len(self) >= MOST_KNOWN:
-            self.clear()
-        escaped = self[text] = text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-        return escaped
+Writer = Callable[[tuple[str, ...], Any], bytes]  # of the identity's values as `identify` returns them, and a subject
 
 
-class _Numbers(dict[float, str]):
-    """Sample values as Prometheus writes them. -0.0 is 0.0: they are one key."""
-
-    def __missing__(self, number: float) -> str:
-        if len(self) >= MOST_KNOWN:
-            self.clear()
-        text = self[number] = str(floatToGoString(number + 0.0))  # type: ignore[no-untyped-call]  # has no annotation
-        return text
-
-
-ESCAPED = _Escaped()
-_NUMBERS = _Numbers()
+def escape(text: str) -> str:
+    """A label value as the text format writes it."""
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
 def identify(names: tuple[str, ...]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
-    """Makes identity values what stands in a line: escaped, and in the order of their names."""
+    """Escapes the identity's values and puts them in the order of their names."""
     order = sorted(range(len(names)), key=names.__getitem__)
-    return lambda values: tuple([ESCAPED[values[index]] for index in order])
+    return lambda values: tuple([escape(values[index]) for index in order])
 
 
 def writer(family: Family[Any], identity: tuple[str, ...]) -> Writer:
     """`identity`: the names of the labels that the subject's group has.
 
-    Most subjects have one of few sets of samples, such as the three lines of a replica that is Running: those are
-    laid out once, and only the identity is put in."""
+    Cached: the text of a set of samples without the identity, such as the three lines of a replica that is Running.
+    It depends on nothing but the samples."""
     layouts: dict[tuple[Sample, ...], tuple[str, int]] = {}
     samples, layout = family.samples, _layout(family, identity)
 
-    def write(known: tuple[str, ...], subject: Any) -> str:
-        given = tuple(samples(subject))
-        found = layouts.get(given)
-        if found is None:
-            if not given:
-                return ""
-            found = layout(given)
-            if len(layouts) < MOST_LAYOUTS:
-                layouts[given] = found
-        template, lines = found
-        return template % (known * lines)
+    def write(identity_values: tuple[str, ...], subject: Any) -> bytes:
+        found = tuple(samples(subject))
+        if not found:
+            return b""
+        laid_out = layouts.get(found)
+        if laid_out is None:
+            laid_out = layout(found)
+            if len(layouts) < MAX_LAYOUTS:
+                layouts[found] = laid_out
+        template, lines = laid_out
+        return (template % (identity_values * lines)).encode()
 
     return write
 
 
 def _layout(family: Family[Any], identity: tuple[str, ...]) -> Callable[[tuple[Sample, ...]], tuple[str, int]]:
-    """Makes the text of a set of samples, with a place for each identity value, and says how many lines it has.
+    """Makes the text of a set of samples, with a place for each identity value, and counts its lines.
 
-    Labels are sorted as prometheus_client does."""
+    Labels are sorted, as prometheus_client does."""
     names = (*identity, *family.labels)
     places = tuple("%s" for _ in identity)
     order = sorted(range(len(names)), key=names.__getitem__)
     labels = ",".join(f'{names[index]}="%s"' for index in order)
-    line = f"{family.name}{{{labels}}} %s\n" if names else f"{family.name} %s\n"
-    arranged = itemgetter(*order, len(names))
+    line = f"{family.name}%s{{{labels}}} %s\n" if names else f"{family.name}%s %s\n"
+    arranged = itemgetter(len(names), *order, len(names) + 1)
 
-    def layout(given: tuple[Sample, ...]) -> tuple[str, int]:
-        text, chosen = "", unique(given)
+    def layout(samples: tuple[Sample, ...]) -> tuple[str, int]:
+        text, chosen = "", unique(samples)
         for own, value in chosen:
-            escaped = [ESCAPED[label].replace("%", "%%") for label in own]
-            text += line % arranged((*places, *escaped, _NUMBERS[value]))
+            suffix, own_labels = (own[0], ()) if family.type == "summary" else ("", own)
+            escaped = [escape(label).replace("%", "%%") for label in own_labels]
+            number = floatToGoString(value + 0.0)  # type: ignore[no-untyped-call]  # has no annotations; -0.0 becomes 0.0
+            text += line % arranged((*places, *escaped, suffix, number))
         return text, len(chosen)
 
     return layout

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from exporter.api.errors import NotFound
 from exporter.api.models import Deployment, Replica
 from exporter.metrics.families import STATUSES, replicas_updated
-from exporter.records import Record
+from exporter.state.records import Shown
 from exporter.status.model import LEVELS, Finding, Level
 
 CRASHES = "CrashLoopBackOff"
@@ -22,11 +22,11 @@ LOGS = "See what its container said: together beta jig logs."
 Rule = Callable[[Deployment], Iterator[Finding]]
 
 
-def findings(record: Record) -> tuple[Finding, ...]:
+def findings(shown: Shown) -> tuple[Finding, ...]:
     """Worst first."""
-    found = [*_poll(record)]
-    if record.state is not None:
-        found += [finding for rule in RULES for finding in rule(record.state)]
+    found = [*_poll(shown)]
+    if shown.state is not None:
+        found += [finding for rule in RULES for finding in rule(shown.state.deployment)]
     return tuple(sorted(found, key=lambda finding: LEVELS.index(finding.level)))
 
 
@@ -35,12 +35,13 @@ def level(found: tuple[Finding, ...]) -> Level:
     return found[0].level if found else "ok"
 
 
-def _poll(record: Record) -> Iterator[Finding]:
-    if record.error is not None:
-        severity: Level = "critical" if isinstance(record.error, NotFound) else "warning"
-        yield Finding(severity, record.error.in_words, record.error.hint)
-        if record.state is None and not isinstance(record.error, NotFound):
-            yield Finding("critical", "Nothing is known of it: what was known is too old.", "")
+def _poll(shown: Shown) -> Iterator[Finding]:
+    error = shown.record.poll.error
+    if error is not None:
+        severity: Level = "critical" if isinstance(error, NotFound) else "warning"
+        yield Finding(severity, error.describe(), error.hint)
+        if shown.state is None and not isinstance(error, NotFound):
+            yield Finding("critical", "No current data.", "")
 
 
 def _failed(d: Deployment) -> Iterator[Finding]:

@@ -53,7 +53,7 @@ class Deployment:
     deployment: Annotated[str, Field(description="Its name, the label `deployment`.")]
     level: Annotated[Level, Field(description="The worst of its findings: `critical`, `warning`, `busy`, or `ok`.")]
     findings: Annotated[tuple[Finding, ...], Field(description="What to know about it, worst first.")]
-    up: Annotated[bool, Field(description="Whether its last poll worked.")]
+    poll_success: Annotated[bool, Field(description="Whether its last poll succeeded.")]
     error: Annotated[Error | None, Field(description="Why not.")]
     last_success: Annotated[Time | None, Field(description="When it was last polled with success.")]
     age_seconds: Annotated[float | None, Field(description="How old what follows is, in seconds.")]
@@ -82,7 +82,7 @@ class Project:
     """One project, as it is configured and as it answers."""
 
     project: Annotated[str, Field(description="The label `project`.")]
-    up: Annotated[
+    poll_success: Annotated[
         bool | None, Field(description="As `together_project_poll_success`; null before the first poll has ended.")
     ]
     deployments: Annotated[int, Field(description="Deployments whose state is known and not stale.")]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from heapq import nsmallest
 from typing import Literal
 from urllib.parse import quote
 
-from exporter.api.errors import ApiError, NotFound
+from exporter.api.errors import ApiError
+from exporter.api.models import Deployment as ListedDeployment
 from exporter.api.models import Replica as ListedReplica
+from exporter.cooperative import in_slices
 from exporter.metrics.families import replicas_updated
-from exporter.records import Instant, ProjectRecord, Record, View
+from exporter.state.instant import Instant
+from exporter.state.records import Shown, ShownProject, Snapshot
 from exporter.status.findings import findings, level
 from exporter.status.model import DEPLOYMENT, LEVELS, STATUS, Deployment, Error, Level, Project, Replica, Status
 
@@ -23,9 +26,7 @@ MOST_REPLICAS = 200  # of a deployment that are listed one by one
 
 @dataclass(frozen=True, slots=True)
 class ProjectFacts:
-    """A project as it is configured, and its timers: seconds since 1970, None where there was or will be no poll.
-
-    `error`: why its list could not be read."""
+    """A project as it is configured, and its timers: seconds since 1970, None where there was or will be no poll."""
 
     name: str
     base_url: str
@@ -33,7 +34,6 @@ class ProjectFacts:
     poll_interval: float
     last_poll: float | None
     next_poll: float | None
-    error: ApiError | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,69 +43,64 @@ class Facts:
     version: str
     now: Instant
     started: float
-    ready: bool
     configuration_error: str | None
     shard: tuple[int, int]
     projects: tuple[ProjectFacts, ...]
-    view: View
+    snapshot: Snapshot
 
 
-def report(facts: Facts) -> Generator[None, None, Status]:
-    """A step is one deployment."""
+async def report(facts: Facts) -> Status:
     urls = {project.name: project.base_url for project in facts.projects}
-    deployments = []
-    for record in facts.view.records:
-        if record.project in urls:  # while a long list is put in place, the view may still be the one before a reload
-            deployments.append(deployment(record, urls[record.project], facts.now))
-        yield
+    deployments = [
+        deployment(shown, urls[shown.project], facts.now)
+        async for shown in in_slices(facts.snapshot.deployments)
+        if shown.project in urls
+    ]
     deployments.sort(key=lambda d: LEVELS.index(d.level))  # stable: by project and name below that
-    yield
     counts: Counter[Level] = Counter(d.level for d in deployments)
-    known = {project.project: project for project in facts.view.projects}
-    errors = _errors(facts.view.records)
+    shown_projects = {project.name: project for project in facts.snapshot.projects}
     return Status(
         version=facts.version,
         now=iso(facts.now.unix),
         started=iso(facts.started),
-        ready=facts.ready,
+        ready=facts.snapshot.is_ready,
         configuration_error=facts.configuration_error,
         shard_index=facts.shard[0],
         shard_total=facts.shard[1],
         levels={name: counts[name] for name in LEVELS},
         projects=tuple(
-            _project(project, known.get(project.name), errors.get(project.name))
+            _project(project, shown_projects.get(project.name))
             for project in sorted(facts.projects, key=lambda project: project.name)
         ),
         deployments=tuple(deployments),
     )
 
 
-def to_json(status: Status) -> Generator[None, None, bytes]:
-    """The same as pydantic makes of it in one go; a step is one deployment."""
+async def to_json(status: Status) -> bytes:
+    """The same as pydantic makes of it in one go."""
     frame = STATUS.dump_json(replace(status, deployments=())).removesuffix(NO_DEPLOYMENTS)
-    items = []
-    for each in status.deployments:
-        items.append(DEPLOYMENT.dump_json(each))
-        yield
+    items = [DEPLOYMENT.dump_json(each) async for each in in_slices(status.deployments)]
     return b"".join((frame, b"[", b",".join(items), b"]}"))
 
 
-def deployment(record: Record, base_url: str, now: Instant) -> Deployment:
-    """One record; of what is stale only that it is."""
-    found = findings(record)
-    state, succeeded = record.state, record.succeeded
+def deployment(shown: Shown, base_url: str, now: Instant) -> Deployment:
+    """One deployment; of one without current state only that."""
+    found = findings(shown)
+    state, poll = shown.state, shown.record.poll
     about = Deployment(
-        project=record.project,
-        deployment=record.name,
+        project=shown.project,
+        deployment=shown.name,
         level=level(found),
         findings=found,
-        up=record.up,
-        error=error(record.error) if record.error else None,
-        last_success=succeeded and iso(succeeded.unix),
-        age_seconds=round(now.monotonic - succeeded.monotonic, 1) if succeeded else None,
+        poll_success=poll.error is None,
+        error=error(poll.error) if poll.error else None,
+        last_success=poll.succeeded and iso(poll.succeeded.unix),
+        age_seconds=round(now.monotonic - poll.succeeded.monotonic, 1) if poll.succeeded else None,
     )
-    if state is None:
-        return about
+    return about if state is None else _with_state(about, state.deployment, base_url)
+
+
+def _with_state(about: Deployment, state: ListedDeployment, base_url: str) -> Deployment:
     events = state.replica_events
     return replace(
         about,
@@ -127,7 +122,7 @@ def deployment(record: Record, base_url: str, now: Instant) -> Deployment:
 
 
 def error(failure: ApiError) -> Error:
-    return Error(failure.reason, failure.in_words, failure.hint)
+    return Error(failure.reason, failure.describe(), failure.hint)
 
 
 def iso(unix: float) -> str:
@@ -135,12 +130,12 @@ def iso(unix: float) -> str:
     return datetime.fromtimestamp(unix, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _project(facts: ProjectFacts, known: ProjectRecord | None, of_deployments: ApiError | None) -> Project:
-    failure = facts.error or (of_deployments if known is not None and not known.up else None)
+def _project(facts: ProjectFacts, shown: ShownProject | None) -> Project:
+    failure = shown.poll.error if shown else None
     return Project(
         project=facts.name,
-        up=known.up if known else None,
-        deployments=known.deployments if known else 0,
+        poll_success=failure is None if shown else None,
+        deployments=shown.deployments if shown else 0,
         base_url=facts.base_url,
         fetch=facts.fetch,
         poll_interval_seconds=facts.poll_interval,
@@ -148,15 +143,6 @@ def _project(facts: ProjectFacts, known: ProjectRecord | None, of_deployments: A
         next_poll=None if facts.next_poll is None else iso(facts.next_poll),
         error=error(failure) if failure else None,
     )
-
-
-def _errors(records: Sequence[Record]) -> dict[str, ApiError]:
-    """By project, the first of its deployments' errors that is not about one deployment alone."""
-    found: dict[str, ApiError] = {}
-    for record in records:
-        if record.error is not None and not isinstance(record.error, NotFound):
-            found.setdefault(record.project, record.error)
-    return found
 
 
 def _count(number: float | None) -> int | float | None:
@@ -173,7 +159,7 @@ def _replicas(events: Mapping[str, ListedReplica]) -> tuple[Replica, ...]:
             status=each.replica_status,
             reason=each.replica_status_reason,
             is_ready=each.is_ready,
-            ready_since=None if each.replica_ready_since is None else _iso_or_none(each.replica_ready_since),
+            ready_since=None if each.ready_timestamp is None else _iso_or_none(each.ready_timestamp),
             image=each.image,
             revision=each.revision_id,
             volume_preload=each.volume_preload_status,

@@ -29,7 +29,7 @@ def format_of(accept: bytes) -> Format:
 
 
 @lru_cache(maxsize=KNOWN)
-def takes_gzip(accept_encoding: bytes) -> bool:
+def accepts_gzip(accept_encoding: bytes) -> bool:
     """Whether gzip, or anything, is named with a quality above 0; the more exact name counts."""
     qualities = {name: quality for name, _, quality in _ranges(accept_encoding)}
     return qualities.get("gzip", qualities.get("*", 0.0)) > 0

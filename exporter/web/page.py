@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -13,6 +13,7 @@ from starlette.datastructures import QueryParams
 from starlette.templating import Jinja2Templates
 
 from exporter import DOCUMENTATION
+from exporter.cooperative import in_slices
 from exporter.status.model import LEVELS, Deployment, Level, Status
 from exporter.web.assets import SCRIPT, STYLE, TEMPLATES
 
@@ -84,16 +85,10 @@ class StatusPage:
         )
         self._template = Jinja2Templates(env=environment).get_template("status.html")
 
-    def render(self, status: Status, query: Query) -> Generator[None, None, bytes]:
-        """A step is one deployment at most."""
-        found = []
-        for deployment in status.deployments:
-            if _matches(deployment, query.filter):
-                found.append(deployment)
-            yield
+    async def render(self, status: Status, query: Query) -> bytes:
+        found = [deployment async for deployment in in_slices(status.deployments) if _matches(deployment, query.filter)]
         found.sort(key=SORTS[query.sort].key)
-        parts = []
-        for part in self._template.generate(
+        generated = self._template.generate(
             status=status,
             found=found,
             shown=found[:MOST_ROWS],
@@ -101,9 +96,8 @@ class StatusPage:
             sort=query.sort,
             link=query.link,
             colour=COLOURS[_worst(status)],
-        ):
-            parts.append(part)
-            yield
+        )
+        parts = [part async for part in in_slices(generated)]
         return "".join(parts).encode(errors="replace")
 
 

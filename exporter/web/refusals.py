@@ -8,7 +8,7 @@ from typing import Literal
 
 import structlog
 
-from exporter.instrumentation import Instrumentation
+from exporter.self_metrics import SelfMetrics
 
 QUIET = 60.0  # s; between two lines about the same reason: whoever knocks all day must not fill the log
 
@@ -21,8 +21,8 @@ log = structlog.get_logger()
 class Refusals:
     """Counts each; logs the first of a reason, and then at most one in QUIET seconds."""
 
-    def __init__(self, instrumentation: Instrumentation, clock: Callable[[], float] = time.monotonic) -> None:
-        self._counter = instrumentation.refused
+    def __init__(self, metrics: SelfMetrics, clock: Callable[[], float] = time.monotonic) -> None:
+        self._counter = metrics.refused
         self._clock = clock
         self._told: dict[str, float] = {}
         self._untold: dict[str, int] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import gzip
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -15,10 +15,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from exporter.slices import in_slices
 from exporter.status.model import Status
 from exporter.status.report import Facts, report, to_json
-from exporter.web.negotiation import takes_gzip
+from exporter.web.negotiation import accepts_gzip
 
 if TYPE_CHECKING:
     from exporter.web.page import Query, StatusPage
@@ -35,7 +34,7 @@ HEADERS = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
 class StatusReports:
     """`facts`: what is known now. `telemetry_path`: where the metrics are. Made one at a time; others wait."""
 
-    def __init__(self, facts: Callable[[], Facts], telemetry_path: str) -> None:
+    def __init__(self, facts: Callable[[], Awaitable[Facts]], telemetry_path: str) -> None:
         self._facts = facts
         self._telemetry_path = telemetry_path
         self._making = asyncio.Lock()
@@ -57,19 +56,19 @@ class StatusReports:
 
         return StatusPage(self._telemetry_path)
 
-    async def _answer(self, query: Query | None, make: Callable[[Status], Generator[None, None, bytes]]) -> bytes:
+    async def _answer(self, query: Query | None, make: Callable[[Status], Awaitable[bytes]]) -> bytes:
         async with self._making:
             status = await self._current()
             answer = self._answers.get(query)
             if answer is None:
-                answer = await in_slices(make(status))
+                answer = await make(status)
                 if self._status is status and len(self._answers) < MOST_ANSWERS:
                     self._answers[query] = answer
             return answer
 
     async def _current(self) -> Status:
         if self._status is None:
-            self._status = await in_slices(report(self._facts()))
+            self._status = await report(await self._facts())
             asyncio.get_running_loop().call_later(FRESH, self._forget)
         return self._status
 
@@ -90,7 +89,7 @@ def build(reports: StatusReports) -> ASGIApp:
 
 async def _response(request: Request, body: bytes, media_type: str) -> Response:
     """Compressed beside the event loop: of a large fleet it takes as long as many scrapes."""
-    if not takes_gzip(request.headers.get("accept-encoding", "").encode("latin-1")):
+    if not accepts_gzip(request.headers.get("accept-encoding", "").encode("latin-1")):
         return Response(body, headers=HEADERS, media_type=media_type)
     packed = await asyncio.to_thread(gzip.compress, body, GZIP_LEVEL)
     return Response(packed, headers={**HEADERS, "Content-Encoding": "gzip"}, media_type=media_type)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.web.negotiation import format_of, takes_gzip
+from exporter.web.negotiation import format_of, accepts_gzip
 
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
@@ -44,4 +44,4 @@ def test_the_format_is_what_accept_asks_for(accept: str, format_: str) -> None:
     ],
 )
 def test_gzip_where_it_is_accepted(header: str, *, gzip: bool) -> None:
-    assert takes_gzip(header.encode()) is gzip
+    assert accepts_gzip(header.encode()) is gzip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -12,8 +12,7 @@ from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_SUBMITTED, Job
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from exporter.instrumentation import Instrumentation
-from exporter.poller import Plan
+from exporter.polling.plan import Plan
 
 CLOCK_CHECK = 5.0  # s; how long a step of the wall clock may go unnoticed
 CLOCK_STEP = 1.0  # s; a wall clock that moves this much against the monotonic one was set, not slewed
@@ -56,10 +55,10 @@ class SteadyScheduler(AsyncIOScheduler):  # type: ignore[misc]  # APScheduler 3 
 
 
 class Scheduler:
-    """Runs plans. To be made, started and stopped inside the event loop."""
+    """Runs plans; to be started inside the event loop. `count_missed` is told how many polls did not run."""
 
-    def __init__(self, instrumentation: Instrumentation) -> None:
-        self._missed = instrumentation.polls_missed
+    def __init__(self, count_missed: Callable[[int], object]) -> None:
+        self._missed = count_missed
         self._last: dict[str, datetime] = {}  # by plan ID: the last time it was due
         self._intervals: dict[str, float] = {}
         self._jobs = SteadyScheduler(self._shift)
@@ -76,13 +75,16 @@ class Scheduler:
         """When each plan is due next, by plan ID."""
         return {job.id: job.next_run_time for job in self._jobs.get_jobs()}
 
-    def plan(self, plans: Sequence[Plan], run: Run, gaps: Mapping[str, float]) -> None:
-        """Polls these plans and no others. One that was there with the same interval keeps its times.
+    def plan(
+        self, plans: Sequence[Plan], run: Run, gaps: Mapping[str, float], kept: Container[str] = frozenset()
+    ) -> None:
+        """Polls these plans and no others. Those of the projects in `kept` that were there keep their times.
 
         `gaps`: by project, the seconds between two first polls, so that the API is not met by a burst."""
         wanted = {plan.id: plan for plan in plans}
         for job in self._jobs.get_jobs():
-            if job.id not in wanted or self._intervals[job.id] != wanted[job.id].interval:
+            plan = wanted.get(job.id)
+            if plan is None or plan.project not in kept or self._intervals[job.id] != plan.interval:
                 job.remove()
                 del self._intervals[job.id]
                 self._last.pop(job.id, None)
@@ -114,7 +116,7 @@ class Scheduler:
         self._last[event.job_id] = due
         merged = round((due - last).total_seconds() / interval) - 1 if last is not None else 0
         skipped = event.code == EVENT_JOB_MAX_INSTANCES
-        self._missed.inc(max(merged, 0) + skipped)
+        self._missed(max(merged, 0) + skipped)
 
     def _shift(self, step: float) -> None:
         log.warning("clock was set", step=f"{step:+.1f}s", effect="polls keep their intervals")

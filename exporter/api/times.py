@@ -1,0 +1,41 @@
+"""The API's timestamps: ISO 8601 as everyone writes it, and as Go prints it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+ZERO_TIME_YEAR = 1  # Go sends an unset time as 0001-01-01T00:00:00Z
+_TIME = re.compile(
+    r"(?P<date>\d{4}-\d\d-\d\d)[Tt ](?P<hour>\d\d):(?P<minute>\d\d)(:(?P<second>\d\d)([.,](?P<fraction>\d+))?)?"
+    r" ?(?P<zone>[Zz]|[+-]\d\d:?\d\d)?( [A-Z]{1,5}| [+-]\d\d(\d\d)?)?( m=[+-][\d.]+)?"
+)
+
+
+def parse_time(text: str) -> float | None:
+    """Seconds since 1970, UTC where no zone is named; None for an unset one. Raises ValueError."""
+    text = text.strip()
+    try:
+        moment = datetime.fromisoformat(text.upper())
+    except ValueError:
+        moment = _lenient(text)
+    if moment.year == ZERO_TIME_YEAR:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _lenient(text: str) -> datetime:
+    """Also `2026-10-01 10:00:00 +0000 UTC`, a 60th second and the hour 24, which Python does not read."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise ValueError("not a timestamp")
+    hour, minute, second = (int(match[part] or 0) for part in ("hour", "minute", "second"))
+    if hour > 24 or minute > 59 or second > 60 or (hour == 24 and minute + second):  # noqa: PLR2004 - of a clock
+        raise ValueError("not a timestamp")
+    zone = (match["zone"] or "Z").upper().replace("Z", "+00:00")
+    try:
+        day = datetime.fromisoformat(f"{match['date']}T00:00:00{zone}")
+        fraction = float(f"0.{match['fraction'] or 0}")
+        return day + timedelta(hours=hour, minutes=minute, seconds=second + fraction)
+    except OverflowError:
+        raise ValueError("not a timestamp") from None

@@ -1,0 +1,367 @@
+"""Wiring: settings become objects; start, swap at a reload, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import gc
+import signal
+import socket
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from starlette.types import ASGIApp
+
+from exporter import __version__, systemd
+from exporter import log as log_lines
+from exporter.api.client import Client, Endpoint
+from exporter.api.errors import Unauthorized
+from exporter.metrics.render import Renderer
+from exporter.polling.plan import Plan
+from exporter.polling.poller import Poller
+from exporter.polling.reporting import Reporter
+from exporter.polling.scheduler import Scheduler
+from exporter.reload import Reloader
+from exporter.self_metrics import SelfMetrics, exposition
+from exporter.settings.keys import KeySource, KeyUnusable
+from exporter.settings.load import Loaded
+from exporter.settings.model import Settings
+from exporter.settings.problems import ConfigError, Problem
+from exporter.settings.projects import Project
+from exporter.settings.watched import WatchedWebConfig
+from exporter.state.instant import Instant
+from exporter.state.records import Limits, Snapshot, Target
+from exporter.state.shards import belongs
+from exporter.state.store import Store
+from exporter.status.report import Facts, ProjectFacts
+from exporter.web import app as web_app
+from exporter.web import status as web_status
+from exporter.web.access import Access, Doorkeeper
+from exporter.web.connection import Gate
+from exporter.web.limit import RequestLimit
+from exporter.web.listener import show_address
+from exporter.web.metrics import MetricsEndpoint
+from exporter.web.publisher import Publisher
+from exporter.web.refusals import Refusals
+from exporter.web.server import server as web_server
+
+# Allocations between two garbage collections, young, older, oldest: answers are trees, freed without one, and with the
+# defaults each large answer has everything that is known traversed several times.
+GARBAGE_THRESHOLDS = (10_000, 2, 2_500)
+
+log = structlog.get_logger()
+
+
+def clock() -> Instant:
+    return Instant(time.monotonic(), time.time())
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What a configuration is turned into; a reload builds another and swaps it in."""
+
+    loaded: Loaded
+    pollers: dict[str, Poller]
+    plans: list[Plan]
+
+
+class App:
+    """Polls and serves until it is told to stop. `load` reads the configuration, again for each reload."""
+
+    def __init__(self, load: Callable[[], Loaded], *, runtime_metrics: bool = True) -> None:
+        """Raises ConfigError."""
+        self._load = load
+        self.metrics = SelfMetrics(runtime=runtime_metrics)
+        self.store = Store()
+        loaded = load()
+        log_lines.configure(loaded.settings.log.level, loaded.settings.log.format)
+        self._web_config = WatchedWebConfig(loaded.settings.web.config_file, loaded.web)
+        self._publisher = Publisher(Renderer(loaded.settings.gpu_hourly_cost), self.store, self.metrics, clock)
+        self._scheduler = Scheduler(self.metrics.polls_missed.inc)
+        self._reloader = Reloader(self._reload, self.metrics, time.time)
+        self.metrics.reload_successful.set_function(self._runs_what_was_asked_for)
+        self._started = time.time()
+        self._running = Running(loaded, self._new_pollers(loaded, {}), _plans(loaded))
+        self._put_in_place(self._running)
+        self._reloader.succeeded()
+
+    @property
+    def settings(self) -> Settings:
+        return self._running.loaded.settings
+
+    @property
+    def plans(self) -> list[Plan]:
+        return self._running.plans
+
+    async def snapshot(self) -> Snapshot:
+        return await self.store.snapshot(clock())
+
+    async def page(self) -> bytes:
+        """Everything in the text format, for a command that ends then."""
+        await self._publisher.render()
+        own = (exposition(registry, "text") for registry in (self.metrics.polling, self.metrics.live))
+        return b"".join((*self._publisher.current.page.pieces("text"), *own))
+
+    async def poll_once(self, ended: Callable[[], object] = lambda: None) -> bool:
+        """Every plan once; whether all succeeded. `ended` is called after each."""
+
+        async def poll(plan: Plan) -> bool:
+            succeeded = await self._running.pollers[plan.project].poll(plan)
+            ended()
+            return succeeded
+
+        first = [plan for plan in self.plans if plan.fetch != "queue"]
+        queues = [plan for plan in self.plans if plan.fetch == "queue"]  # known from the deployments, so last
+        results = [await asyncio.gather(*map(poll, wave)) for wave in (first, queues)]
+        return all(succeeded for wave in results for succeeded in wave)
+
+    async def names(self, project: str) -> list[str]:
+        """The names and IDs of all deployments that the project's key sees; none where they cannot be read."""
+        return await self._running.pollers[project].names()
+
+    async def close(self) -> None:
+        for poller in self._running.pollers.values():
+            await poller.close()
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Until SIGTERM or SIGINT, or until the task is cancelled."""
+        gc.set_threshold(*GARBAGE_THRESHOLDS)
+        stop = asyncio.Event()
+        web = self.settings.web
+        refusals = Refusals(self.metrics)
+        lifecycle = self._reloader.reload if web.enable_lifecycle else None
+        app = web_app.build(self._limited(refusals), self._is_ready, lifecycle)
+        gate = Gate(web.max_connections, self._access, refusals)
+        server = web_server(Doorkeeper(app, self._access, refusals), gate)
+        with _signals(stop, self._reloader.reload):
+            self._schedule(self._running)
+            self._scheduler.start()
+            serving = asyncio.create_task(server.serve(sockets=[sock]))
+            self._announce(sock)
+            systemd.notify(systemd.READY)
+            rendering = asyncio.create_task(self._publisher.render_loop())
+            stopping = asyncio.create_task(stop.wait())
+            try:
+                await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                systemd.notify(systemd.STOPPING)
+                log.info("stopping")
+                self._scheduler.stop()
+                server.should_exit = True
+                stopping.cancel()
+                rendering.cancel()
+                await serving
+                await self.close()
+                log.info("stopped")
+
+    def _limited(self, refusals: Refusals) -> dict[str, ASGIApp]:
+        """The answers that grow with the fleet, so that not too many are under way at a time."""
+        web = self.settings.web
+        reports = web_status.StatusReports(self._facts, web.telemetry_path)
+        metrics = MetricsEndpoint(self._publisher, self.metrics)
+        scrapes = RequestLimit(metrics, web.max_requests, refusals, "scrape_limit")
+        pages = RequestLimit(web_status.build(reports), web_status.MOST_AT_ONCE, refusals, "page_limit")
+        return {web.telemetry_path: scrapes, **dict.fromkeys(web_status.PATHS, pages)}
+
+    def _is_ready(self) -> bool:
+        """Every project has been polled once, and the result is on the page."""
+        return self._publisher.current.page.is_ready
+
+    async def _facts(self) -> Facts:
+        """What the status page tells."""
+        coming: dict[str, float] = {}  # by project, seconds since 1970
+        due = self._scheduler.next_polls()
+        for plan in self.plans:
+            if plan.id in due:
+                moment = due[plan.id].timestamp()
+                coming[plan.project] = min(coming.get(plan.project, moment), moment)
+        projects = [
+            ProjectFacts(
+                name=project.name,
+                base_url=project.base_url,
+                fetch=project.fetch,
+                poll_interval=project.poll_interval,
+                last_poll=last.unix if (last := self._running.pollers[project.name].last_poll) else None,
+                next_poll=coming.get(project.name),
+            )
+            for project in self._running.loaded.projects
+        ]
+        return Facts(
+            version=__version__,
+            now=clock(),
+            started=self._started,
+            configuration_error=self._reloader.problem or self._web_config.problem,
+            shard=(self.settings.shard.index, self.settings.shard.total),
+            projects=tuple(projects),
+            snapshot=await self.snapshot(),
+        )
+
+    def _access(self) -> Access:
+        """Who may come in now, by the web configuration's files as they are now."""
+        config = self._web_config.current()
+        return Access(config.tls, config.allowed_sans, config.users, config.headers, config.rate)
+
+    def _runs_what_was_asked_for(self) -> float:
+        return float(self._reloader.problem is None and self._web_config.problem is None)
+
+    def _announce(self, sock: socket.socket) -> None:
+        projects = self._running.loaded.projects
+        log.info(
+            "listening",
+            address=show_address(sock),
+            version=__version__,
+            projects=",".join(project.name for project in projects),
+            polls=len(self.plans),
+            requests_per_minute=round(sum(project.requests_per_minute for project in projects)),
+        )
+
+    async def _reload(self) -> None:
+        """Builds everything aside, then swaps it in. Raises ConfigError, and whatever building raises."""
+        loaded, old = self._load(), self._running
+        kept = _unchanged(old, loaded)
+        new = Running(loaded, self._new_pollers(loaded, kept), _plans(loaded))
+        targets, renderer = _targets(loaded), None
+        if loaded.settings.gpu_hourly_cost != old.loaded.settings.gpu_hourly_cost:
+            renderer = Renderer(loaded.settings.gpu_hourly_cost)
+        retired = [poller for name, poller in old.pollers.items() if new.pollers.get(name) is not poller]
+        for poller in retired:
+            poller.cancel()  # before the swap, so that nothing of the old configuration is committed after it
+        self._running = new
+        self._put_in_place(new, targets)
+        self._schedule(new, kept)
+        if renderer is not None:
+            self._publisher.use(renderer)
+        self._publisher.request_render()
+        for name in old.pollers.keys() - new.pollers.keys():
+            self.metrics.end_project(name)
+        for poller in retired:
+            await poller.close()
+        log.info("reloaded", projects=",".join(new.pollers), polls=len(new.plans))
+        before, after = old.loaded.settings, loaded.settings
+        if (before.web, before.log) != (after.web, after.log):
+            log.warning("new web and log options need a restart", effect="the old ones stay")
+
+    def _new_pollers(self, loaded: Loaded, kept: dict[str, Poller]) -> dict[str, Poller]:
+        """A project that is configured as before keeps its poller, and with it its connections and its rate limit."""
+        return {project.name: kept.get(project.name) or self._poller(project) for project in loaded.projects}
+
+    def _poller(self, project: Project) -> Poller:
+        endpoint = Endpoint(
+            project.name,
+            project.base_url,
+            functools.partial(_key, project.key),
+            project.poll_timeout,
+            project.max_requests_per_second,
+        )
+        reporter = Reporter(project.name, self.metrics)
+        try:
+            client = Client(endpoint, reporter.request_ended)
+        except ValueError as error:
+            problem = Problem(f"project {project.name}", "base_url", f"cannot be used: {error}; correct it")
+            raise ConfigError([problem]) from None
+        return Poller(client, self.store, reporter, clock, self._publisher.request_render)
+
+    def _put_in_place(self, running: Running, targets: list[Target] | None = None) -> None:
+        settings = running.loaded.settings
+        self.store.configure(_targets(running.loaded) if targets is None else targets)
+        for project in running.loaded.projects:
+            fetches = sorted({plan.fetch for plan in running.plans if plan.project == project.name})
+            self.metrics.start_project(project.name, project.poll_interval, fetches)
+        for name, file in running.loaded.open_key_files():
+            log.warning("key file can be read by everyone", project=name, file=file, hint=f"chmod o-r {file}")
+        self.metrics.set_shard(settings.shard.index, settings.shard.total)
+
+    def _schedule(self, running: Running, kept: dict[str, Poller] | None = None) -> None:
+        """Projects whose poller is `kept` keep the times of their polls; others are polled at once."""
+        gaps = {project.name: 1 / project.max_requests_per_second for project in running.loaded.projects}
+        self._scheduler.plan(running.plans, self._poll, gaps, frozenset(kept or ()))
+
+    async def _poll(self, plan: Plan) -> None:
+        poller = self._running.pollers.get(plan.project)
+        if poller is not None:
+            await poller.poll(plan)
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event, reload: Callable[[], Coroutine[Any, Any, object]]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[object]] = set()
+
+    def start_reload() -> None:
+        task = loop.create_task(reload())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, start_reload)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+
+def _unchanged(running: Running, loaded: Loaded) -> dict[str, Poller]:
+    """The pollers of the projects that another configuration has in the same words."""
+    if running.loaded.settings.shard != loaded.settings.shard:
+        return {}
+    before = running.loaded.projects
+    return {project.name: running.pollers[project.name] for project in loaded.projects if project in before}
+
+
+def _plans(loaded: Loaded) -> list[Plan]:
+    return [plan for project in loaded.projects for plan in _plans_of(project, loaded.settings)]
+
+
+def _plans_of(project: Project, settings: Settings) -> Iterator[Plan]:
+    """A project's timers; none where its deployments are all other shards'."""
+    keys = _keys(project, settings)
+    if project.fetch == "each":
+        yield from (Plan(project.name, "each", interval, key) for key, interval in (keys or {}).items())
+    elif keys is None or keys:
+        yield Plan(project.name, "list", project.poll_interval)
+    if project.queue and (keys is None or keys):
+        yield Plan(project.name, "queue", project.poll_interval)
+
+
+def _targets(loaded: Loaded) -> list[Target]:
+    return [_target(project, loaded.settings) for project in loaded.projects]
+
+
+def _target(project: Project, settings: Settings) -> Target:
+    keys = _keys(project, settings)
+    return Target(
+        project=project.name,
+        keys=None if keys is None else tuple(keys),
+        is_listed=project.fetch == "list",
+        stale_after=project.stale_after,
+        limits=Limits(
+            replica_metrics=settings.replica_metrics,
+            max_replicas_per_deployment=settings.max_replicas_per_deployment,
+            max_deployments_per_project=settings.max_deployments_per_project,
+        ),
+        include=tuple(pattern.pattern for pattern in project.include),
+        exclude=tuple(pattern.pattern for pattern in project.exclude),
+        shard_index=settings.shard.index,
+        shard_total=settings.shard.total,
+    )
+
+
+def _keys(project: Project, settings: Settings) -> dict[str, float] | None:
+    """The named deployments that are this shard's, with their intervals; None where they are discovered."""
+    if project.deployments is None:
+        return None
+    shard = settings.shard
+    return {key: each for key, each in project.deployments.items() if belongs(key, shard.index, shard.total)}
+
+
+def _key(source: KeySource) -> str:
+    try:
+        return source.read()
+    except KeyUnusable as error:
+        raise Unauthorized(f"no usable API key: {error}") from None

@@ -1,0 +1,1 @@
+"""When the API is asked, what, and what becomes of the answer."""

@@ -1,0 +1,21 @@
+"""What is polled on one timer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exporter.polling.fetches import Name
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is polled on one timer: a deployment (`each`, with its key), or a project. `interval`: seconds."""
+
+    project: str
+    fetch: Name
+    interval: float
+    key: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"{self.fetch}/{self.project}/{self.key}"

@@ -1,0 +1,148 @@
+"""One poll: ask the API, commit what it makes of the project's value, count the outcome and log what changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from exporter.api.client import Answer as Read
+from exporter.api.client import Request
+from exporter.api.errors import ApiError, InternalError
+from exporter.polling.fetches import FETCHES, Fetch
+from exporter.polling.plan import Plan
+from exporter.polling.reporting import Reporter
+from exporter.state.instant import Instant
+from exporter.state.records import Project
+from exporter.state.store import Store
+
+MAX_REBUILDS = 100  # of one answer's value because others committed in between; they are few and quick
+
+
+class Api(Protocol):
+    """What a poller needs of the API's client. Raises ApiError."""
+
+    async def fetch(
+        self, request: Request, interval: float, read: Callable[[bytes, float], Awaitable[Read]]
+    ) -> Read: ...
+
+    async def close(self) -> None: ...
+
+
+class Poller:
+    """Polls one project. `clock` gives the moment; `committed` is called when there is something new to show."""
+
+    def __init__(
+        self,
+        api: Api,
+        store: Store,
+        reporter: Reporter,
+        clock: Callable[[], Instant],
+        committed: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._project = reporter.project
+        self._api = api
+        self._store = store
+        self._reporter = reporter
+        self._clock = clock
+        self._committed = committed
+        self._readers = {name: fetch.reader() for name, fetch in FETCHES.items()}
+        self._running: set[asyncio.Task[object]] = set()
+        self.last_poll: Instant | None = None  # when one ended, successful or not
+
+    async def poll(self, plan: Plan) -> bool:
+        """Runs one poll to its end; whether it succeeded. Never raises but for cancellation."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._running.add(task)
+        started = self._clock()
+        try:
+            errors = await self._subjects(plan)
+            self.last_poll = self._clock()
+            self._reporter.poll_ended(plan.fetch, self.last_poll.monotonic - started.monotonic, errors)
+            self._committed()
+            return not errors
+        finally:
+            self._running.discard(task)
+
+    def cancel(self) -> None:
+        """Ends what is under way; nothing of it is committed."""
+        for task in self._running:
+            task.cancel()
+
+    async def close(self) -> None:
+        """Cancels, and closes the connections."""
+        self.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._api.close()
+
+    async def names(self) -> list[str]:
+        """The names and IDs that the key sees, whatever is configured; none where they cannot be read."""
+        reader = FETCHES["list"].reader()
+        project = self._store.project(self._project)
+        if project is None:
+            return []
+        everything = type(project.target)(self._project)
+        try:
+            listing = await self._api.fetch(
+                FETCHES["list"].request(""), 0.0, lambda body, deadline: reader(body, everything, deadline)
+            )
+        except ApiError:
+            return []
+        return [name for item in listing.items for name in (item.name, item.id) if name]
+
+    async def _subjects(self, plan: Plan) -> list[ApiError]:
+        """Asks for everything that the plan is about, at the same time; the errors of what failed."""
+        fetch = FETCHES[plan.fetch]
+        project = self._store.project(self._project)
+        if project is None:
+            return []
+        subjects = [plan.key] if fetch.subjects is None else fetch.subjects(project)
+        outcomes = await asyncio.gather(*(self._one(fetch, plan, subject) for subject in subjects))
+        return [error for error in outcomes if error is not None]
+
+    async def _one(self, fetch: Fetch, plan: Plan, subject: str) -> ApiError | None:
+        try:
+            return await self._expected(fetch, plan, subject)
+        except Exception as error:
+            failure = InternalError(type(error).__name__)
+            self._reporter.broke(plan, subject)
+            await self._commit(lambda project: _at_once(fetch.after_failed(project, subject, failure)))
+            return failure
+
+    async def _expected(self, fetch: Fetch, plan: Plan, subject: str) -> ApiError | None:
+        reader = self._readers[plan.fetch]
+
+        async def read(body: bytes, deadline: float) -> object:
+            project = self._store.project(self._project)
+            return None if project is None else await reader(body, project.target, deadline)
+
+        try:
+            answer = await self._api.fetch(fetch.request(subject), plan.interval, read)
+        except ApiError as error:
+            before = await self._commit(
+                lambda project, error=error: _at_once(fetch.after_failed(project, subject, error))  # type: ignore[misc]  # bound default
+            )
+            self._reporter.failed(plan, subject, before, error, self._clock().monotonic)
+            return error
+        now = self._clock()
+        before = await self._commit(lambda project: fetch.after(project, subject, answer, now))
+        after = self._store.project(self._project)
+        if before is not None and after is not None:
+            await self._reporter.succeeded(plan.fetch, subject, before, after)
+        return None
+
+    async def _commit(self, build: Callable[[Project], Awaitable[Project]]) -> Project | None:
+        """Puts in place what `build` makes of the project's value; returns the value before, None where the project is
+        not configured any more. Built again where another value came in between."""
+        for _ in range(MAX_REBUILDS):
+            before = self._store.project(self._project)
+            if before is None:
+                return None
+            if self._store.commit(before, await build(before)):
+                return before
+        raise RuntimeError("the project's value changed too often")
+
+
+async def _at_once(project: Project) -> Project:
+    return project

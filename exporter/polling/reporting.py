@@ -1,0 +1,168 @@
+"""What polls led to, for the log and the counters: one line per change of state, repeats are counted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from exporter.api.errors import ApiError, InternalError, InvalidResponse, NotFound
+from exporter.api.models import Dropped
+from exporter.cooperative import in_slices
+from exporter.polling.fetches import Name
+from exporter.polling.plan import Plan
+from exporter.self_metrics import SelfMetrics
+from exporter.state.records import Project, Record
+
+REMINDER = 600.0  # s; how often a failure that lasts is logged again
+# Reasons that concern one deployment. Any other is most likely shared by all of the project, and logged once.
+OWN_REASONS = frozenset(error.reason for error in (NotFound, InvalidResponse, InternalError))
+DROP_MESSAGES = {
+    "replica_limit": "replicas beyond max_replicas_per_deployment are left out",
+    "deployment_limit": "deployments beyond max_deployments_per_project are left out",
+    "duplicate_deployment": "listed more than once; the oldest is shown",
+    "invalid_value": "values that cannot be read are left out",
+    "label_length_limit": "label values are cut at 1,024 characters",
+    "entry_limit": "list entries beyond 1,000 are left out",
+}
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Failure:
+    """`logged_at`: monotonic seconds; None where another line stands for it."""
+
+    reason: str
+    since: float
+    logged_at: float | None
+
+
+class Reporter:
+    """Of one project. What it remembers about a subject ends when the subject succeeds or is gone."""
+
+    def __init__(self, project: str, metrics: SelfMetrics) -> None:
+        self.project = project
+        self._metrics = metrics
+        self._log = log.bind(project=project)
+        self._failures: dict[tuple[Name, str], _Failure] = {}  # by fetch and subject
+        self._shared: set[str] = set()  # reasons logged since the last success, which stand for all deployments
+        self._logged_drops: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)  # by key: reason and field
+
+    def request_ended(self, code: str) -> None:
+        self._metrics.api_requests.labels(self.project, code).inc()
+
+    def poll_ended(self, fetch: Name, took: float, errors: Sequence[ApiError]) -> None:
+        """One poll, of whatever many requests. `took`: seconds."""
+        self._metrics.poll_duration.labels(self.project, fetch).observe(took)
+        self._metrics.polls.labels(self.project, fetch).inc()
+        if errors:
+            self._metrics.poll_failures.labels(self.project, fetch, errors[0].reason).inc()
+
+    def broke(self, plan: Plan, subject: str) -> None:
+        """An exception that nobody expected; to be called while it is handled."""
+        self._log.exception(
+            "unexpected exception in poll (please report)",
+            fetch=plan.fetch,
+            **_where(plan.fetch, subject),
+            next_in=f"{plan.interval:g}s",
+        )
+
+    def failed(self, plan: Plan, subject: str, before: Project | None, error: ApiError, now: float) -> None:
+        """`now`: monotonic seconds. `before`: the project's value before the failure."""
+        fetch = plan.fetch
+        known = self._failures.get((fetch, subject))
+        since = known.since if known else now
+        is_new = known is None or known.reason != error.reason
+        is_due = known is not None and known.logged_at is not None and now - known.logged_at >= REMINDER
+        is_shared = fetch == "each" and error.reason not in OWN_REASONS
+        if not is_due and (not is_new or (is_shared and error.reason in self._shared)):
+            if is_new:
+                self._failures[fetch, subject] = _Failure(error.reason, since, None)
+            return
+        if is_shared:
+            self._shared.add(error.reason)
+        self._failures[fetch, subject] = _Failure(error.reason, since, now)
+        details = {} if is_new else {"failing_for": f"{now - since:.0f}s"}
+        if error.request_id is not None:
+            details["request_id"] = error.request_id
+        self._log.warning(
+            "poll failed" if is_new else "poll still failing",
+            **_where(fetch, subject, before),
+            reason=error.reason,
+            error=str(error),
+            **details,
+            next_in=f"{plan.interval:g}s",
+        )
+
+    async def succeeded(self, fetch: Name, subject: str, before: Project, after: Project) -> None:
+        self._shared.clear()
+        failure = self._failures.pop((fetch, subject), None)
+        if failure is not None and failure.logged_at is not None:
+            self._log.info("poll recovered", **_where(fetch, subject, after))
+        if fetch == "list":
+            await self._listed(before, after)
+        elif fetch == "each" and subject in after.records:
+            self._changed(before, before.records.get(subject), after.records[subject])
+
+    async def _listed(self, before: Project, after: Project) -> None:
+        is_first = before.listing is None or before.listing.succeeded is None
+        if is_first:
+            self._log.info("polled", fetch="list", deployments=len(after.records))
+        async for key, record in in_slices(after.records.items()):
+            old = before.records.get(key)
+            if old is record:
+                continue
+            if old is None and not is_first:
+                message = "deployment is back" if key in before.absent else "deployment appeared"
+                self._log.info(message, deployment=record.name)
+            self._poll_changed(before, old, record)
+            self._changed(before, old, record)
+        for key, gone in before.records.items():
+            if key not in after.records:
+                self._logged_drops.pop(key, None)
+                self._log.info("deployment gone", deployment=gone.name, reason="no longer in the project's list")
+        self._dropped("", "", after.dropped)
+
+    def _poll_changed(self, before: Project, old: Record | None, record: Record) -> None:
+        """A deployment that a good list lacks, or lists in no readable form."""
+        error, earlier = record.poll.error, old.poll.error if old else None
+        if error is not None and (earlier is None or earlier.reason != error.reason):
+            self._log.warning("poll failed", deployment=record.name, reason=error.reason, error=str(error))
+        is_projects = before.listing is not None and earlier is before.listing.error
+        if error is None and earlier is not None and not is_projects:
+            self._log.info("poll recovered", deployment=record.name)
+
+    def _changed(self, before: Project, old: Record | None, record: Record) -> None:
+        if record.state is None or (old is not None and old.state is record.state):
+            return
+        absent = before.absent.get(record.key)
+        history = old.history if old is not None else absent.history if absent is not None else None
+        status = record.state.deployment.status
+        is_same = history is not None and history.id in {None, record.history.id}
+        if history is not None and is_same and None not in {history.status, status} and history.status != status:
+            self._log.info("status changed", deployment=record.name, before=history.status, after=status)
+        self._dropped(record.key, record.name, record.state.dropped)
+
+    def _dropped(self, key: str, deployment: str, dropped: Sequence[Dropped]) -> None:
+        """Logs what is left out the first time, and again where another field joins."""
+        logged = self._logged_drops[key] if dropped else set()
+        for each in dropped:
+            if (each.reason, each.field) in logged:
+                continue
+            logged.add((each.reason, each.field))
+            where = {"deployment": deployment} if deployment else {}
+            named = (
+                {"deployment" if each.reason == "duplicate_deployment" else "field": each.field} if each.field else {}
+            )
+            self._log.warning(DROP_MESSAGES[each.reason], reason=each.reason, **where, **named, count=each.count)
+
+
+def _where(fetch: Name, subject: str, project: Project | None = None) -> dict[str, str]:
+    """What a poll was about, by the deployment's name where it is known."""
+    if fetch == "each":
+        record = project.records.get(subject) if project else None
+        return {"deployment": record.name if record else subject}
+    return {"queue": subject} if fetch == "queue" else {}

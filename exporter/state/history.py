@@ -1,0 +1,122 @@
+"""What happened to a deployment between polls, counted from one answer to the next. Every count is a lower bound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from exporter.api.models import Deployment, Replica
+from exporter.state.instant import Instant
+from exporter.state.reasons import ReasonClass, reason_class
+
+MAX_STATUSES = 50  # that are counted apart for one deployment; the API documents 5
+OTHER = "other"  # what further ones are counted as
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One replica as it was last listed. `ended_as`: the class of the last reason it gave. `appeared`: seconds since
+    1970; None for one that was there at the first sight of the deployment, and after its first readiness."""
+
+    ended_as: ReasonClass
+    ready_since: float | str | None
+    appeared: float | None
+
+    @property
+    def is_ready(self) -> bool:
+        return self.ready_since is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Counters of one deployment. `startup_seconds`: the sum over `startups` replicas."""
+
+    status_changes: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    started: int = 0
+    ended: Mapping[ReasonClass, int] = field(default_factory=lambda: MappingProxyType({}))
+    readiness_lost: int = 0
+    startup_seconds: float = 0.0
+    startups: int = 0
+
+
+NOTHING = Counts()
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Counters belong to `id` and the name that the deployment is shown by; None until it is shown.
+
+    `status`: the last one seen. `lives`: by replica; None before the first answer that lists any."""
+
+    id: str | None = None
+    shown_as: str | None = None
+    status: str | None = None
+    lives: Mapping[str, Life] | None = None
+    counts: Counts = NOTHING
+
+    def after(self, deployment: Deployment, now: Instant) -> History:
+        """With what the answer shows; this very object where it shows nothing new. Another ID starts afresh."""
+        if self.id is not None and deployment.id is not None and deployment.id != self.id:
+            return History().after(deployment, now)
+        counts = self._with_status(deployment.status)
+        lives, counts = self._with_replicas(deployment.replica_events, counts, now)
+        id_, status = deployment.id or self.id, deployment.status or self.status
+        if counts is self.counts and lives is self.lives and (id_, status) == (self.id, self.status):
+            return self
+        return History(id_, self.shown_as, status, lives, counts)
+
+    def named(self, name: str) -> History:
+        """As shown by this name; under another one than before, the counters start again."""
+        counts = self.counts if self.shown_as is None else NOTHING
+        return replace(self, shown_as=name, counts=counts)
+
+    def _with_status(self, status: str | None) -> Counts:
+        counts = self.counts
+        if status is None or self.status is None or status == self.status:
+            return counts
+        changes = counts.status_changes
+        name = status if status in changes or len(changes) < MAX_STATUSES else OTHER
+        return replace(counts, status_changes={**changes, name: changes.get(name, 0) + 1})
+
+    def _with_replicas(
+        self, events: Mapping[str, Replica] | None, counts: Counts, now: Instant
+    ) -> tuple[Mapping[str, Life] | None, Counts]:
+        """None for `events` is unknown, not "all ended"."""
+        if events is None:
+            return self.lives, counts
+        if self.lives is None:
+            return {name: _life(replica, None, None) for name, replica in events.items()}, counts
+        lives: dict[str, Life] = {}
+        for name, replica in events.items():
+            before = self.lives.get(name)
+            if before is None:
+                counts = replace(counts, started=counts.started + 1)
+                before = Life("other", None, now.unix)
+            life = _life(replica, before, before.appeared)
+            if before.is_ready and life.ready_since != before.ready_since:
+                counts = replace(counts, readiness_lost=counts.readiness_lost + 1)
+            if life.is_ready and life.appeared is not None:
+                counts = _with_startup(counts, replica, life.appeared)
+                life = replace(life, appeared=None)
+            lives[name] = before if life == before else life
+        for name in self.lives.keys() - events.keys():
+            ended = self.lives[name].ended_as
+            counts = replace(counts, ended={**counts.ended, ended: counts.ended.get(ended, 0) + 1})
+        return self.lives if lives == self.lives else lives, counts
+
+
+def _life(replica: Replica, before: Life | None, appeared: float | None) -> Life:
+    ended_as = before.ended_as if before else "other"
+    if replica.replica_status_reason is not None:
+        ended_as = reason_class(replica.replica_status_reason)
+    return Life(ended_as, replica.replica_ready_since if replica.is_ready else None, appeared)
+
+
+def _with_startup(counts: Counts, replica: Replica, appeared: float) -> Counts:
+    ready = replica.ready_timestamp
+    if ready is None:
+        return counts
+    return replace(
+        counts, startup_seconds=counts.startup_seconds + max(0.0, ready - appeared), startups=counts.startups + 1
+    )

@@ -1,0 +1,55 @@
+"""Why a replica is not running, in classes that people act on differently: Kubernetes' reasons, one row each."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+ReasonClass = Literal[
+    "crash", "memory", "image", "capacity", "volume", "config", "evicted", "starting", "completed", "other"
+]
+CLASSES: tuple[ReasonClass, ...] = get_args(ReasonClass)
+
+_CLASSES: dict[str, ReasonClass] = {
+    "CrashLoopBackOff": "crash",
+    "Error": "crash",
+    "ContainerCannotRun": "crash",
+    "StartError": "crash",
+    "RunContainerError": "crash",
+    "PostStartHookError": "crash",
+    "OOMKilled": "memory",
+    "ErrImagePull": "image",
+    "ImagePullBackOff": "image",
+    "InvalidImageName": "image",
+    "ErrImageNeverPull": "image",
+    "ImageInspectError": "image",
+    "RegistryUnavailable": "image",
+    "Unschedulable": "capacity",
+    "InsufficientCapacity": "capacity",
+    "UnexpectedAdmissionError": "capacity",
+    "FailedMount": "volume",
+    "FailedAttachVolume": "volume",
+    "FailedMapVolume": "volume",
+    "VolumeResizeFailed": "volume",
+    "FileSystemResizeFailed": "volume",
+    "CreateContainerConfigError": "config",
+    "CreateContainerError": "config",
+    "Evicted": "evicted",
+    "Preempted": "evicted",
+    "Preempting": "evicted",
+    "NodeLost": "evicted",
+    "NodeShutdown": "evicted",
+    "NodeAffinity": "evicted",
+    "Terminated": "evicted",  # by a node that shuts down gracefully
+    "Shutdown": "evicted",
+    "ContainerCreating": "starting",
+    "PodInitializing": "starting",
+    "Completed": "completed",
+}
+_OUT_OF = "OutOf"  # cpu, memory, nvidia.com/gpu ...: a node had none left when the replica came
+
+
+def reason_class(reason: str | None) -> ReasonClass:
+    """`other` for a reason that is not known, and without one."""
+    if reason is not None and reason.startswith(_OUT_OF):
+        return "capacity"
+    return _CLASSES.get(reason or "", "other")

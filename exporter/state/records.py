@@ -1,0 +1,184 @@
+"""The values that the store holds: replaced whole and never changed.
+
+A part (`State`, `History`, `Poll`, `QueueState`) that equals the one before *is* the one before, so that what must be
+rendered again is known by `is`.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
+
+from exporter.api.errors import ApiError
+from exporter.api.models import Deployment, Dropped, Queue, Replica
+from exporter.state.history import History
+from exporter.state.instant import Instant
+from exporter.state.shards import belongs
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What of a deployment and a project is shown. `replica_metrics` False: no per-replica series."""
+
+    replica_metrics: bool = True
+    max_replicas_per_deployment: int = 200
+    max_deployments_per_project: int = 10_000
+
+
+@functools.lru_cache(maxsize=1000)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One project as configured; plain data, so that two that are alike are equal.
+
+    `keys`: the configured names and IDs of this shard; None discovers. `is_listed`: polled by one list.
+    `stale_after`: seconds. `include`, `exclude`: regular expressions that discovered names match whole."""
+
+    project: str
+    keys: tuple[str, ...] | None = None
+    is_listed: bool = True
+    stale_after: float = 300.0
+    limits: Limits = Limits()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    shard_index: int = 0
+    shard_total: int = 1
+    queues: tuple[str, ...] = ()
+
+    def wants(self, id_: str | None, name: str | None) -> bool:
+        """Whether a deployment in the list is this exporter's."""
+        if self.keys is not None:
+            return id_ in self.configured or name in self.configured
+        shown = name or id_ or ""
+        included = not self.include or any(_compiled(pattern).fullmatch(shown) for pattern in self.include)
+        return (
+            included
+            and not any(_compiled(pattern).fullmatch(shown) for pattern in self.exclude)
+            and belongs(id_ or shown, self.shard_index, self.shard_total)
+        )
+
+    @property
+    def configured(self) -> frozenset[str | None]:
+        return _set_of(self.keys or ())
+
+
+@functools.lru_cache(maxsize=1000)
+def _set_of(keys: tuple[str, ...]) -> frozenset[str | None]:
+    return frozenset(keys)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The API's answer about one deployment. `replicas`: those with series of their own, by name. `dropped`: what of
+    the answer is not shown. `limits`: by which both were chosen."""
+
+    deployment: Deployment
+    replicas: tuple[tuple[str, Replica], ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """How the last poll went. `error`: None where it succeeded. `succeeded`: when one last did."""
+
+    error: ApiError | None = None
+    succeeded: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One deployment. `key`: how it is asked for, or found in the list. `name`: what the API calls it, else the key.
+
+    `state`: None where nothing is known, or it was deleted."""
+
+    key: str
+    name: str
+    history: History
+    poll: Poll
+    state: State | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A discovered deployment that left the list: its counters go on if it is back with the same ID."""
+
+    history: History
+    name: str
+    since: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """One queue. `counts`: None where nothing is known."""
+
+    poll: Poll
+    counts: Queue | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """Everything about one project; also the token that a commit is compared with.
+
+    `listing`: how the last list went, None before the first. `dropped`: items of the last list that are not shown."""
+
+    target: Target
+    records: Mapping[str, Record] = field(default_factory=lambda: MappingProxyType({}))
+    absent: Mapping[str, Absent] = field(default_factory=lambda: MappingProxyType({}))
+    queues: Mapping[str, QueueState] = field(default_factory=lambda: MappingProxyType({}))
+    listing: Poll | None = None
+    dropped: tuple[Dropped, ...] = ()
+
+    @property
+    def is_polled(self) -> bool:
+        """Whether everything configured has been polled once, whatever the result."""
+        if self.target.is_listed:
+            return self.listing is not None or self.target.keys == ()
+        return all(key in self.records for key in self.target.keys or ())
+
+
+class Shown(NamedTuple):
+    """One deployment as it is shown. `name`: the label `deployment`. `state`: the record's, None where it is stale.
+    `history`: the record's, with counters that belong to this name."""
+
+    project: str
+    name: str
+    record: Record
+    state: State | None
+    history: History
+
+
+@dataclass(frozen=True, slots=True)
+class ShownProject:
+    """One project after its first poll. `poll.error`: why nothing of it could be read."""
+
+    name: str
+    poll: Poll
+    deployments: int
+    dropped: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownQueue:
+    project: str
+    name: str
+    counts: Queue
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that is shown at one moment, in the order of /metrics. `expires`: when some of it becomes stale, in
+    monotonic seconds. `is_ready`: every project has been polled once."""
+
+    deployments: tuple[Shown, ...] = ()
+    projects: tuple[ShownProject, ...] = ()
+    queues: tuple[ShownQueue, ...] = ()
+    expires: float = float("inf")
+    is_ready: bool = False

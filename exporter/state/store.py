@@ -1,0 +1,154 @@
+"""The projects' values, exchanged whole, and the snapshot of all of them. The store calls nobody."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from exporter.api.errors import NotFound
+from exporter.api.models import DROP_REASONS
+from exporter.state.instant import Instant
+from exporter.state.names import shown_names
+from exporter.state.projects import queues_of, reconfigured
+from exporter.state.records import Poll, Project, Record, Shown, ShownProject, ShownQueue, Snapshot, Target
+
+NEVER = float("inf")  # monotonic seconds
+
+
+class Store:
+    """Filled by polls, read by the renderer. Cached: the latest snapshot, until a commit or until some is stale."""
+
+    def __init__(self, targets: Iterable[Target] = ()) -> None:
+        self._projects: Mapping[str, Project] = {}
+        self._snapshot: tuple[Mapping[str, Project], Snapshot] | None = None
+        self.configure(targets)
+
+    def configure(self, targets: Iterable[Target]) -> None:
+        """Puts new targets in place. What is still asked for in the same way keeps its records."""
+        self._projects = {each.project: reconfigured(self._projects.get(each.project), each) for each in targets}
+
+    def project(self, name: str) -> Project | None:
+        """The project's value, from which a poll builds the next one; None where it is not configured."""
+        return self._projects.get(name)
+
+    @property
+    def projects(self) -> Mapping[str, Project]:
+        return self._projects
+
+    def commit(self, before: Project, after: Project) -> bool:
+        """Puts `after` in the place of `before`; False where another value came in between, and nothing is changed."""
+        name = before.target.project
+        if self._projects.get(name) is not before:
+            return False
+        if after is not before:
+            self._projects = {**self._projects, name: after}
+        return True
+
+    def is_current(self, snapshot: Snapshot, now: Instant) -> bool:
+        """Whether nothing has been committed and nothing become stale since the snapshot was taken."""
+        latest = self._snapshot
+        return (
+            latest is not None
+            and latest[1] is snapshot
+            and latest[0] is self._projects
+            and now.monotonic < snapshot.expires
+        )
+
+    async def snapshot(self, now: Instant) -> Snapshot:
+        """Everything to be shown now, of the values as they are when it begins; sorted by project and name."""
+        if self._snapshot is not None and self.is_current(self._snapshot[1], now):
+            return self._snapshot[1]
+        projects = self._projects
+        shown: dict[str, list[Shown]] = {}
+        for name in sorted(projects):
+            shown[name] = await _shown(projects[name], now)
+        is_of_now = self._projects is projects
+        self._settle(shown)
+        snapshot = Snapshot(
+            deployments=tuple(each for deployments in shown.values() for each in deployments),
+            projects=tuple(_summary(projects[name], shown[name]) for name in shown if projects[name].is_polled),
+            queues=tuple(queue for name in shown for queue in _queues(projects[name], now)),
+            expires=min((_expires(project, now) for project in projects.values()), default=NEVER),
+            is_ready=all(project.is_polled for project in projects.values()),
+        )
+        self._snapshot = (self._projects if is_of_now else projects, snapshot)
+        return snapshot
+
+    def _settle(self, shown: Mapping[str, list[Shown]]) -> None:
+        """Notes the names that deployments are shown by in their histories: counters belong to ID and shown name."""
+        projects = dict(self._projects)
+        for name, deployments in shown.items():
+            project = projects.get(name)
+            if project is None:
+                continue
+            renamed: dict[str, Record] = {}
+            for each in deployments:
+                current = project.records.get(each.record.key)
+                if current is None or current.history.shown_as == each.name:
+                    continue
+                is_same = current.history is each.record.history
+                history = each.history if is_same else current.history.named(each.name)
+                renamed[current.key] = replace(current, history=history)
+            if renamed:
+                projects[name] = replace(project, records={**project.records, **renamed})
+        if any(projects[name] is not project for name, project in self._projects.items()):
+            self._projects = projects
+
+
+async def _shown(project: Project, now: Instant) -> list[Shown]:
+    name, stale_after = project.target.project, project.target.stale_after
+    shown = []
+    async for label, record in shown_names(project.records):
+        history = record.history if record.history.shown_as == label else record.history.named(label)
+        state = record.state if _is_fresh(record.poll, stale_after, now) else None
+        shown.append(Shown(name, label, record, state, history))
+    shown.sort(key=lambda each: each.name)
+    return shown
+
+
+def _is_fresh(poll: Poll, stale_after: float, now: Instant) -> bool:
+    return poll.succeeded is not None and now.monotonic < poll.succeeded.monotonic + stale_after
+
+
+def _queues(project: Project, now: Instant) -> list[ShownQueue]:
+    """Those that are still read, with counts that are not stale."""
+    asked = queues_of(project.records, project.target) if project.queues else []
+    known = ((queue, project.queues[queue]) for queue in asked if queue in project.queues)
+    return [
+        ShownQueue(project.target.project, queue, state.counts)
+        for queue, state in known
+        if state.counts is not None and _is_fresh(state.poll, project.target.stale_after, now)
+    ]
+
+
+def _summary(project: Project, shown: Sequence[Shown]) -> ShownProject:
+    polls = [each.record.poll for each in shown]
+    if project.target.is_listed:
+        poll = project.listing or Poll()
+    else:
+        answered = any(poll.error is None or isinstance(poll.error, NotFound) for poll in polls)
+        error = None if answered else next((poll.error for poll in polls), None)
+        poll = Poll(error, max((poll.succeeded for poll in polls if poll.succeeded), default=None))
+    dropped: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
+    for each in project.dropped:
+        dropped[each.reason] += each.count
+    for item in shown:
+        if item.record.state is not None:
+            for each in item.record.state.dropped:
+                dropped[each.reason] += each.count
+    return ShownProject(
+        name=project.target.project,
+        poll=poll,
+        deployments=sum(each.state is not None for each in shown),
+        dropped=dropped,
+    )
+
+
+def _expires(project: Project, now: Instant) -> float:
+    """When the next of what is fresh now will be stale."""
+    stale_after = project.target.stale_after
+    polls = [record.poll for record in project.records.values() if record.state is not None]
+    polls += [queue.poll for queue in project.queues.values() if queue.counts is not None]
+    ends = (poll.succeeded.monotonic + stale_after for poll in polls if poll.succeeded is not None)
+    return min((end for end in ends if end > now.monotonic), default=NEVER)
