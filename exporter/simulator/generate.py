@@ -1,4 +1,4 @@
-"""What the seed makes up for the scenario `fleet`: deployments, and random events."""
+"""Deployments and random events of the scenario `fleet`, generated from the seed."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Subject(Protocol):
 
 
 def generate_deployment(index: int, random_for: Callable[[str], random.Random]) -> DeploymentScenario:
-    """What the API has several forms of goes by the index, so that a small fleet has all of them."""
+    """What has several forms in the API depends on the index, so that a small fleet has all of them."""
     image, scaling = tuple(SCALING.items())[index % len(SCALING)]
     name = f"{image}-{index:03d}"
     rng = random_for(f"deployment/{name}")

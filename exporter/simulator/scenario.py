@@ -38,14 +38,18 @@ class Step(Part):
     rollback: int | str | None = Field(None, description="back to a revision, by its number or ID")
     system_update: bool | None = Field(None, description="the platform makes a new revision with the same image")
     scale: int | None = Field(None, ge=0, description="the new number of desired replicas")
-    crash: int | None = Field(None, ge=0, description="so many replicas are in a crash loop from now on")
-    oom: int | None = Field(None, ge=0, description="so many replicas run out of memory again and again: `OOMKilled`")
-    flap: int | None = Field(None, ge=0, description="so many replicas lose their readiness again and again")
-    pull_error: int | None = Field(None, ge=0, description="so many replicas cannot pull their image")
-    mount_error: int | None = Field(None, ge=0, description="so many replicas cannot mount their volume: `FailedMount`")
-    preload_error: int | None = Field(None, ge=0, description="so many replicas fail to preload their volume")
-    preempt: int | None = Field(None, ge=0, description="so many replicas are preempted and replaced")
-    evict: int | None = Field(None, ge=0, description="so many replicas are evicted and replaced")
+    crash: int | None = Field(None, ge=0, description="number of replicas that are crash looping from now on")
+    oom: int | None = Field(None, ge=0, description="number of replicas that run out of memory repeatedly: `OOMKilled`")
+    flap: int | None = Field(
+        None, ge=0, description="number of replicas that lose and regain their readiness repeatedly"
+    )
+    pull_error: int | None = Field(None, ge=0, description="number of replicas that cannot pull their image")
+    mount_error: int | None = Field(
+        None, ge=0, description="number of replicas that cannot mount their volume: `FailedMount`"
+    )
+    preload_error: int | None = Field(None, ge=0, description="number of replicas that fail to preload their volume")
+    preempt: int | None = Field(None, ge=0, description="number of replicas that are preempted and replaced")
+    evict: int | None = Field(None, ge=0, description="number of replicas that are evicted and replaced")
     no_capacity: bool | None = Field(
         None, description="`true`: replicas that start stay `Unschedulable`; `false`: no longer"
     )
@@ -57,7 +61,7 @@ class Step(Part):
         None, description="messages per simulated second by which the waiting ones grow, or shrink if negative"
     )
     secret_expires_in: float | None = Field(
-        None, description="the deployment's secrets expire in so many seconds of the wall clock; 0: now"
+        None, description="seconds of the wall clock until the deployment's secrets expire; 0: now"
     )
 
 
@@ -73,13 +77,13 @@ class DeploymentScenario(Resources):
     variables: dict[str, str] = Field({}, description="environment variables with a plain value")
     secret_variables: dict[str, str] = Field({}, description="environment variables with a secret's name")
     secret_expires_in: float | None = Field(
-        None, description="adds the variable HF_TOKEN from a secret that expires in so many seconds of the wall clock"
+        None, description="adds the variable HF_TOKEN from a secret; seconds of the wall clock until it expires"
     )
     queue: Counts | None = Field(None, description="messages waiting and running in its queue at the start")
     timeline: tuple[Step, ...] = Field(
         (), description="the steps, see below", validation_alias=AliasChoices("timeline", "story")
     )
-    repeat: float | None = Field(None, gt=0, description="the timeline starts again after so many simulated seconds")
+    repeat: float | None = Field(None, gt=0, description="simulated seconds after which the timeline starts again")
 
     @property
     def own_secret(self) -> str:
@@ -128,7 +132,7 @@ class Fault(Part):
 
     at: float = Field(description="simulated seconds since the start")
     lasts: float = Field(description="simulated seconds")
-    repeat: float | None = Field(None, description="again every so many simulated seconds")
+    repeat: float | None = Field(None, description="simulated seconds from one start to the next")
     status: int = Field(503, description="the status of the answer")
     retry_after: float | None = Field(None, description="the header Retry-After, in seconds")
     delay: float = Field(0, description="seconds of the wall clock before the answer")
@@ -144,7 +148,7 @@ class Fault(Part):
 
 
 class Fleet(Part):
-    """Deployments that the seed makes up, with random events."""
+    """Deployments generated from the seed, with random events."""
 
     deployments: int = Field(8, description="how many")
     event_interval: float = Field(
@@ -159,10 +163,12 @@ class Scenario(Part):
     description: str = Field("", description="what it shows, in one sentence")
     deployments: tuple[DeploymentScenario, ...] = Field((), description="the deployments")
     secrets: tuple[SecretScenario, ...] = Field((), description="the project's secrets")
-    volumes: tuple[VolumeScenario, ...] = Field((), description="volumes that are not simply ready")
+    volumes: tuple[VolumeScenario, ...] = Field(
+        (), description="volumes whose version or status differs from the defaults"
+    )
     queues: dict[str, Counts] = Field({}, description="messages waiting and running in queues, by the queue's name")
     faults: tuple[Fault, ...] = Field((), description="when the API misbehaves")
-    fleet: Fleet | None = Field(None, description="further deployments, made up from the seed")
+    fleet: Fleet | None = Field(None, description="further deployments, generated from the seed")
 
     @model_validator(mode="after")
     def _references_exist(self) -> Self:

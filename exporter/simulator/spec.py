@@ -81,7 +81,9 @@ class Resources(Part):
     autoscaling: Autoscaling | None = Field(
         None, description="one of the API's three forms; `target` may be a number or a string"
     )
-    termination_grace_period_seconds: int = Field(30, ge=0, description="seconds that a replica has to end")
+    termination_grace_period_seconds: int = Field(
+        30, ge=0, description="seconds that a replica has for a graceful shutdown"
+    )
 
 
 class Spec(Resources):

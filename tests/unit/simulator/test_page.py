@@ -40,7 +40,8 @@ def keys(model: type[BaseModel]) -> Iterator[str]:
     """Of a deployment: its own keys before those that it has in common with the API."""
     yield "| key | default | meaning |"
     yield "|---|---|---|"
-    fields = sorted(model.model_fields.items(), key=lambda item: item[0] in Resources.model_fields)
+    shared = Resources.model_fields if issubclass(model, Resources) else {}
+    fields = sorted(model.model_fields.items(), key=lambda item: item[0] in shared)
     for name, field in fields:
         default = "" if field.is_required() or field.default in (None, (), {}, "") else f"`{field.default}`"
         yield f"| `{name}` | {default} | {field.description} |"
