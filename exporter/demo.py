@@ -14,7 +14,7 @@ from exporter.web.listener import show_address
 from exporter.web.server import Quiet
 
 GUIDE = """\
-together-exporter demo: scenario {scenario}, {speed:g} story seconds a second; Ctrl-C ends it
+together-exporter demo: scenario {scenario}, {speed:g} simulated seconds a second; Ctrl-C ends it
 
   metrics    http://{exporter}/metrics
   page       http://{exporter}/

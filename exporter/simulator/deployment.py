@@ -93,8 +93,6 @@ class Deployment:
             self._project.remove(self)
         self.changed()
 
-    do = apply  # the former name, until tests/e2e/test_page.py uses the new one
-
     def update(self, spec: Spec) -> None:
         """As a client's update does: a new revision where replicas must change; limits apply at once."""
         if spec.needs_rollout(self.spec):

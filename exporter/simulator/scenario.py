@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 import yaml
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import Field, model_validator
 
 from exporter.simulator.spec import ModelMount, Part, Resources, Spec, Variable, VolumeMount
 
@@ -80,9 +80,7 @@ class DeploymentScenario(Resources):
         None, description="adds the variable HF_TOKEN from a secret; seconds of the wall clock until it expires"
     )
     queue: Counts | None = Field(None, description="messages waiting and running in its queue at the start")
-    timeline: tuple[Step, ...] = Field(
-        (), description="the steps, see below", validation_alias=AliasChoices("timeline", "story")
-    )
+    timeline: tuple[Step, ...] = Field((), description="the steps, see below")
     repeat: float | None = Field(None, gt=0, description="simulated seconds after which the timeline starts again")
 
     @property
@@ -152,10 +150,7 @@ class Fleet(Part):
 
     deployments: int = Field(8, description="how many")
     event_interval: float = Field(
-        90,
-        gt=0,
-        description="mean simulated seconds between two events of one deployment",
-        validation_alias=AliasChoices("event_interval", "calm"),
+        90, gt=0, description="mean simulated seconds between two events of one deployment"
     )
 
 
@@ -180,10 +175,6 @@ class Scenario(Part):
             if unknown := set(deployment.secret_variables.values()) - secrets:
                 raise ValueError(f"{deployment.name}: secret {min(unknown)} is not one of secrets")
         return self
-
-
-# The former name, and the aliases above, until README.md, docs/pictures.yml, benchmarks/ and tests/ use the new ones.
-DeploymentStory = DeploymentScenario
 
 
 def load(name: str) -> Scenario:
