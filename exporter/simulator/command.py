@@ -24,7 +24,9 @@ def make(options: argparse.Namespace) -> Simulator:
             raise ValueError(f"--deployments must be between 1 and {MAX_DEPLOYMENTS}")
         if chosen.fleet is None:
             raise ValueError(f"--deployments is for the fleet scenario; {options.scenario} has its own")
-        chosen = chosen.model_copy(update={"fleet": chosen.fleet.model_copy(update={"deployments": options.deployments})})
+        chosen = chosen.model_copy(
+            update={"fleet": chosen.fleet.model_copy(update={"deployments": options.deployments})}
+        )
     if not 0 < options.speed <= MAX_SPEED:
         raise ValueError(f"--speed must be above 0 and at most {MAX_SPEED}")
     started = time.monotonic()

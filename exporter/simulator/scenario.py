@@ -149,9 +149,7 @@ class Fleet(Part):
     """Deployments generated from the seed, with random events."""
 
     deployments: int = Field(8, description="how many")
-    event_interval: float = Field(
-        90, gt=0, description="mean simulated seconds between two events of one deployment"
-    )
+    event_interval: float = Field(90, gt=0, description="mean simulated seconds between two events of one deployment")
 
 
 class Scenario(Part):

@@ -19,7 +19,9 @@ from tests.e2e.test_daemon import listing
 LOGFMT = re.compile(r'ts=\S+Z level=(debug|info|warning|error) msg=(\w+|"[^"]+")( \w+=([^\s"=]+|"([^"\\]|\\.)*"))*')
 STORY = Scenario(
     deployments=(
-        DeploymentScenario(name="chat", timeline=(Step(at=10, fail=True), Step(at=20, fail=False), Step(at=30, delete=True))),
+        DeploymentScenario(
+            name="chat", timeline=(Step(at=10, fail=True), Step(at=20, fail=False), Step(at=30, delete=True))
+        ),
     )
 )
 

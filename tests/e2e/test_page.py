@@ -184,7 +184,9 @@ def test_an_exporter_that_is_gone_is_told_and_what_was_known_stays(
 
 
 def test_markup_from_the_api_is_shown_as_text(browser: Browser, start: Start) -> None:
-    scenario = Scenario(deployments=(DeploymentScenario(name=INJECTED, image="<img src=x onerror='window.injected=1'>"),))
+    scenario = Scenario(
+        deployments=(DeploymentScenario(name=INJECTED, image="<img src=x onerror='window.injected=1'>"),)
+    )
     with SimulatorServer(scenario) as server:
         browser.open(serving(start, server).url())
         assert browser.names() == [INJECTED]
@@ -220,7 +222,9 @@ def test_nothing_runs_off_the_screen(
     size: tuple[int, int], browser: Browser, start: Start, request: pytest.FixtureRequest
 ) -> None:
     long = "a-very-long-name-" * 8
-    more = DeploymentScenario(name=long, image=f"registry.example/{long}:1", replicas=2, timeline=(Step(at=1, crash=1),))
+    more = DeploymentScenario(
+        name=long, image=f"registry.example/{long}:1", replicas=2, timeline=(Step(at=1, crash=1),)
+    )
     scenario = Scenario(deployments=(*STORY.deployments, more))
     with SimulatorServer(scenario) as server:
         server.now = BROKEN
