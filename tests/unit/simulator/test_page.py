@@ -53,7 +53,7 @@ def tables() -> dict[str, str]:
 
 
 def test_the_tables_are_those_of_the_code() -> None:
-    """Else: GOLDEN=1 pytest tests/unit/simulator/test_page.py."""
+    """Else: make golden."""
     text = PAGE.read_text(encoding="utf-8")
     made = TABLE.sub(lambda match: f"<!-- {match['name']} -->\n\n{tables()[match['name']]}\n\n<!-- end -->", text)
     if os.environ.get("GOLDEN"):
