@@ -29,16 +29,16 @@ KNOWN = {family.name for family in FAMILIES} | SUMMARIES | known() | OWN | {f"{n
 STORY = """
 deployments:
   - {name: chat, replicas: 2, max_replicas: 3, gpu_count: 2, volume: weights, secret_expires_in: 864000,
-     story: [{at: 20, rollout: "registry.example/chat:2"}, {at: 60, scale: 3}, {at: 75, scale: 2}], repeat: 90}
+     timeline: [{at: 20, rollout: "registry.example/chat:2"}, {at: 60, scale: 3}, {at: 75, scale: 2}], repeat: 90}
   - {name: embed, replicas: 2, autoscaling: {metric: QueueBacklogPerWorker, target: 1.01}, queue: [5, 1],
-     story: [{at: 10, crash: 1}, {at: 40, fail: true}, {at: 80, fail: false, recover: true}], repeat: 120}
-  - {name: loads, replicas: 1, volume: weights, story: [{at: 5, scale: 2}, {at: 60, preload_error: 1}]}
+     timeline: [{at: 10, crash: 1}, {at: 40, fail: true}, {at: 80, fail: false, recover: true}], repeat: 120}
+  - {name: loads, replicas: 1, volume: weights, timeline: [{at: 5, scale: 2}, {at: 60, preload_error: 1}]}
+  - {name: judge, replicas: 1, model_mount: {model_id: acme/judge, revision_id: rev-3}}
 """
 NEVER_HERE = {  # query: why it has no data over this fleet
     "increase(together_exporter_polls_missed_total[1h])": "no poll is missed, and the hour is not there; it is valid",
     "together_exporter_poll_duration_seconds": "a histogram's name; its series are _bucket, _sum and _count",
     "together_deployment_replica_startup_seconds": "a summary's name; its series are _sum and _count",
-    "together_deployment_model_mount_info": "the simulator mounts no models",
 }
 
 

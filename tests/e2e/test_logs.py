@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from exporter import __version__
-from exporter.simulator.scenario import DeploymentStory, Fault, Scenario, Step
+from exporter.simulator.scenario import DeploymentScenario, Fault, Scenario, Step
 from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer, free_port, until
 from tests.e2e.conftest import Process, Start, run
@@ -19,7 +19,9 @@ from tests.e2e.test_daemon import listing
 LOGFMT = re.compile(r'ts=\S+Z level=(debug|info|warn|error) msg=(\w+|"[^"]+")( \w+=([^\s"=]+|"([^"\\]|\\.)*"))*')
 STORY = Scenario(
     deployments=(
-        DeploymentStory(name="chat", story=(Step(at=10, fail=True), Step(at=20, fail=False), Step(at=30, delete=True))),
+        DeploymentScenario(
+            name="chat", timeline=(Step(at=10, fail=True), Step(at=20, fail=False), Step(at=30, delete=True))
+        ),
     )
 )
 
@@ -129,7 +131,7 @@ def test_an_address_in_use_is_one_line(command: str, option: str) -> None:
 @pytest.mark.parametrize("format_", ["logfmt", "json"])
 def test_names_cannot_play_with_the_terminal_that_shows_the_log(format_: str, start: Start) -> None:
     """The API's are cleaned, as labels; those from the configuration are escaped."""
-    story = DeploymentStory(name="a\x1b[2Jb\rc", story=(Step(at=10, fail=True),))
+    story = DeploymentScenario(name="a\x1b[2Jb\rc", timeline=(Step(at=10, fail=True),))
     with SimulatorServer(Scenario(deployments=(story,))) as server:
         more = r', fetch: list, deployments: ["a\x1b[2Jb\rc", "a\uFFFD[2Jb\uFFFDc"]'
         daemon = start(listing(server, more), f"--log.format={format_}", TOGETHER_API_KEY=API_KEY)

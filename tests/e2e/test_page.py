@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from exporter.simulator.scenario import DeploymentStory, Fault, Fleet, Scenario, Step, load
+from exporter.simulator.scenario import DeploymentScenario, Fault, Fleet, Scenario, Step, load
 from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer, until
 from tests.e2e.browser import ENTER, HUGE, PHONE, SPACE, TAB, WIDE, Browser
@@ -22,15 +22,15 @@ BROKEN = 25.0  # story seconds; when a replica crashes and the API says Failed
 INJECTED = "<script>window.injected = true</script>"
 STORY = Scenario(
     deployments=(
-        DeploymentStory(name="well", replicas=3, min_replicas=2, max_replicas=6, gpu_count=8),
-        DeploymentStory(
+        DeploymentScenario(name="well", replicas=3, min_replicas=2, max_replicas=6, gpu_count=8),
+        DeploymentScenario(
             name="crashes",
             replicas=2,
             gpu_type="h200-140gb",
             volume="weights",
-            story=(Step(at=10, crash=1), Step(at=20, fail=True), Step(at=100, recover=True, fail=False)),
+            timeline=(Step(at=10, crash=1), Step(at=20, fail=True), Step(at=100, recover=True, fail=False)),
         ),
-        DeploymentStory(name="rests", replicas=0, min_replicas=0, gpu_type=None, gpu_count=0),
+        DeploymentScenario(name="rests", replicas=0, min_replicas=0, gpu_type=None, gpu_count=0),
     )
 )
 
@@ -184,7 +184,9 @@ def test_an_exporter_that_is_gone_is_told_and_what_was_known_stays(
 
 
 def test_markup_from_the_api_is_shown_as_text(browser: Browser, start: Start) -> None:
-    scenario = Scenario(deployments=(DeploymentStory(name=INJECTED, image="<img src=x onerror='window.injected=1'>"),))
+    scenario = Scenario(
+        deployments=(DeploymentScenario(name=INJECTED, image="<img src=x onerror='window.injected=1'>"),)
+    )
     with SimulatorServer(scenario) as server:
         browser.open(serving(start, server).url())
         assert browser.names() == [INJECTED]
@@ -220,7 +222,9 @@ def test_nothing_runs_off_the_screen(
     size: tuple[int, int], browser: Browser, start: Start, request: pytest.FixtureRequest
 ) -> None:
     long = "a-very-long-name-" * 8
-    more = DeploymentStory(name=long, image=f"registry.example/{long}:1", replicas=2, story=(Step(at=1, crash=1),))
+    more = DeploymentScenario(
+        name=long, image=f"registry.example/{long}:1", replicas=2, timeline=(Step(at=1, crash=1),)
+    )
     scenario = Scenario(deployments=(*STORY.deployments, more))
     with SimulatorServer(scenario) as server:
         server.now = BROKEN
@@ -247,7 +251,7 @@ def test_axe_finds_nothing(
     size: tuple[int, int], scheme: str, browser: Browser, story: SimulatorServer, start: Start
 ) -> None:
     story.now = BROKEN
-    story.simulator.fleet.deployments["well"].do(Step(at=0, rollout="new"))
+    story.simulator.fleet.deployments["well"].apply(Step(at=0, rollout="new"))
     daemon = serving(start, story)
     for path in ("/", "/?filter=crashes", "/?filter=nothing&sort=name"):
         browser.open(f"{daemon.url()}{path}", size, scheme)
