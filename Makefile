@@ -29,8 +29,8 @@ check: $(STAMP)  ## lint, format, types, import rules, generated files
 	$(BIN)/python -m dashboards.generate --check
 	$(BIN)/python -m deploy.helm.generate --check
 
-golden: $(STAMP)  ## rewrite the expected expositions and manifests; read the diff
-	GOLDEN=1 $(BIN)/pytest tests/unit/metrics/test_golden.py tests/unit/deploy/test_helm.py -q -p no:xdist
+golden: $(STAMP)  ## rewrite the expected expositions and manifests, and the tables of docs/simulator.md; read the diff
+	GOLDEN=1 $(BIN)/pytest tests/unit/metrics/test_golden.py tests/unit/deploy/test_helm.py tests/unit/simulator/test_page.py -q -p no:xdist
 
 docs: $(STAMP)  ## rewrite what in docs/ is made from the code
 	$(BIN)/python -m docs.generate

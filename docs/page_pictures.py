@@ -18,7 +18,7 @@ import httpx
 import yaml
 
 from exporter.simulator.fleet import Fleet as SimulatedFleet
-from exporter.simulator.scenario import DeploymentStory, Fault, Fleet, Scenario, Step, load
+from exporter.simulator.scenario import DeploymentScenario, Fault, Fleet, Scenario, Step, load
 from tests.conftest import SimulatorServer, until
 from tests.e2e.browser import Browser
 from tests.e2e.conftest import Process
@@ -36,8 +36,8 @@ TROUBLE = {
     "rerank-002": Step(at=0, pull_error=1),
     "whisper-003": Step(at=0, rollout="registry.example/whisper:2"),
 }
-AT = 200.0  # story seconds
-CALM = 1e15  # story seconds between two events of a deployment: nothing by chance
+AT = 200.0  # simulated seconds
+CALM = 1e15  # simulated seconds between two events of a deployment: nothing by chance
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ class Take:
 
 
 def fleet(deployments: int) -> Scenario:
-    return Scenario(fleet=Fleet(deployments=deployments, calm=CALM))
+    return Scenario(fleet=Fleet(deployments=deployments, event_interval=CALM))
 
 
 def trouble(server: SimulatorServer) -> None:
     for name, step in TROUBLE.items():
         if name in server.simulator.fleet.deployments:
-            server.simulator.fleet.deployments[name].do(step)
+            server.simulator.fleet.deployments[name].apply(step)
 
 
 def down(server: SimulatorServer) -> None:
@@ -68,10 +68,10 @@ def down(server: SimulatorServer) -> None:
 
 STRANGE = Scenario(
     deployments=(
-        DeploymentStory(name="\u202egnitekram-tahc", image="registry.example/chat:1"),
-        DeploymentStory(name="a-very-long-name-" * 8, replicas=3, story=(Step(at=1, crash=3),)),
-        DeploymentStory(name="<script>alert(1)</script>", gpu_type="a-gpu-type-with-a-long-name-80gb", gpu_count=64),
-        DeploymentStory(name="دردشة", replicas=0, min_replicas=0),
+        DeploymentScenario(name="\u202egnitekram-tahc", image="registry.example/chat:1"),
+        DeploymentScenario(name="a-very-long-name-" * 8, replicas=3, timeline=(Step(at=1, crash=3),)),
+        DeploymentScenario(name="<script>alert(1)</script>", gpu_type="a-gpu-type-with-a-long-name-80gb", gpu_count=64),
+        DeploymentScenario(name="دردشة", replicas=0, min_replicas=0),
     )
 )
 SCENARIOS: dict[str, tuple[Take, ...]] = {

@@ -42,15 +42,14 @@ from exporter.status.report import Facts, ProjectFacts
 from exporter.web import app as web_app
 from exporter.web import discovery
 from exporter.web import status as web_status
-from exporter.web.access import Access, Doorkeeper
-from exporter.web.connection import Gate
+from exporter.web.access import Access, AccessMiddleware
 from exporter.web.limit import RequestLimit
 from exporter.web.listener import show_address
 from exporter.web.metrics import MetricsEndpoint
 from exporter.web.prefix import RoutePrefix
 from exporter.web.publisher import Publisher
 from exporter.web.refusals import Refusals
-from exporter.web.server import server as web_server
+from exporter.web.server import Server
 
 # Allocations between two garbage collections, young, older, oldest: answers are trees, freed without one, and with the
 # defaults each large answer has everything that is known traversed several times.
@@ -78,7 +77,7 @@ class App:
     def __init__(self, load: Callable[[], Loaded], *, runtime_metrics: bool = True) -> None:
         """Raises ConfigError."""
         self._load = load
-        self.metrics = SelfMetrics(runtime=runtime_metrics)
+        self.metrics = SelfMetrics(runtime=runtime_metrics, dropped_log_lines=log_lines.dropped_lines)
         self.store = Store()
         loaded = load()
         log_lines.configure(loaded.settings.log.level, loaded.settings.log.format)
@@ -139,8 +138,8 @@ class App:
         lifecycle = self._reloader.reload if web.enable_lifecycle else None
         app = web_app.build(self._limited(refusals), self._is_ready, lifecycle)
         app = RoutePrefix(app, web.route_prefix) if web.route_prefix else app
-        gate = Gate(web.max_connections, self._access, refusals)
-        server = web_server(Doorkeeper(app, self._access, refusals), gate)
+        app = AccessMiddleware(app, self._access, refusals)
+        server = Server(app, self._access, refusals, max_connections=web.max_connections)
         with _signals(stop, self._reloader.reload):
             self._schedule(self._running)
             self._scheduler.start()
@@ -156,7 +155,7 @@ class App:
                 systemd.notify(systemd.STOPPING)
                 log.info("stopping")
                 self._scheduler.stop()
-                server.should_exit = True
+                server.stop()
                 stopping.cancel()
                 rendering.cancel()
                 await serving

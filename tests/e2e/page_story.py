@@ -12,25 +12,25 @@ from threading import Thread
 import httpx
 
 from exporter.simulator.fleet import Fleet as SimulatedFleet
-from exporter.simulator.scenario import DeploymentStory, Fleet, Scenario, Step
+from exporter.simulator.scenario import DeploymentScenario, Fleet, Scenario, Step
 from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer, until
 from tests.e2e.conftest import Process, Start
 from tests.e2e.test_daemon import listing
 
-BROKEN = 25.0  # story seconds; when a replica crashes and the status is Failed
-CALM = 1e15  # story seconds between two events of a deployment: nothing by chance
+BROKEN = 25.0  # simulated seconds; when a replica crashes and the status is Failed
+CALM = 1e15  # simulated seconds between two events of a deployment: nothing by chance
 STORY = Scenario(
     deployments=(
-        DeploymentStory(name="well", replicas=3, min_replicas=2, max_replicas=6, gpu_count=8),
-        DeploymentStory(
+        DeploymentScenario(name="well", replicas=3, min_replicas=2, max_replicas=6, gpu_count=8),
+        DeploymentScenario(
             name="crashes",
             replicas=2,
             gpu_type="h200-140gb",
             volume="weights",
-            story=(Step(at=10, crash=1), Step(at=20, fail=True), Step(at=100, recover=True, fail=False)),
+            timeline=(Step(at=10, crash=1), Step(at=20, fail=True), Step(at=100, recover=True, fail=False)),
         ),
-        DeploymentStory(name="rests", replicas=0, min_replicas=0, gpu_type=None, gpu_count=0),
+        DeploymentScenario(name="rests", replicas=0, min_replicas=0, gpu_type=None, gpu_count=0),
     )
 )
 # What has gone wrong in a fleet of the simulator's in which nothing else happens.
@@ -45,11 +45,11 @@ TROUBLE = {
 @contextmanager
 def fleet_in_trouble(deployments: int) -> Iterator[SimulatorServer]:
     """A fleet of the simulator's whose secrets expire in ten days; four of its deployments are as in TROUBLE."""
-    scenario = Scenario(fleet=Fleet(deployments=deployments, calm=CALM))
+    scenario = Scenario(fleet=Fleet(deployments=deployments, event_interval=CALM))
     with SimulatorServer(scenario) as server:
         server.simulator.fleet = SimulatedFleet(scenario, seed=1, started=time.time())
         for name, step in TROUBLE.items():
-            server.simulator.fleet.deployments[name].do(step)
+            server.simulator.fleet.deployments[name].apply(step)
         yield server
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from exporter.simulator.scenario import DeploymentStory, Fault, Scenario, Step, load
+from exporter.simulator.scenario import DeploymentScenario, Fault, Scenario, Step, load
 from tests.conftest import SimulatorServer, until
 from tests.e2e.browser import ENTER, HUGE, PHONE, SPACE, TAB, TABLET, WIDE, Browser
 from tests.e2e.conftest import Start
@@ -189,14 +189,16 @@ def test_every_link_works_below_a_path_and_behind_a_proxy_that_strips_one(
             assert {link: httpx.get(link).status_code for link in own} == dict.fromkeys(own, 200)
             browser.one(".levels .ok").click()
             until(lambda b=base: browser.driver.current_url == f"{b}?level=ok", "links stay below it")  # type: ignore[misc]
-            story.simulator.fleet.deployments["well"].do(Step(at=0, fail=True))
+            story.simulator.fleet.deployments["well"].apply(Step(at=0, fail=True))
             browser.soon_shows("well", absent=True)
-            story.simulator.fleet.deployments["well"].do(Step(at=0, fail=False))
+            story.simulator.fleet.deployments["well"].apply(Step(at=0, fail=False))
             browser.soon_shows("well")
 
 
 def test_markup_from_the_api_is_shown_as_text(browser: Browser, start: Start) -> None:
-    scenario = Scenario(deployments=(DeploymentStory(name=INJECTED, image="<img src=x onerror='window.injected=1'>"),))
+    scenario = Scenario(
+        deployments=(DeploymentScenario(name=INJECTED, image="<img src=x onerror='window.injected=1'>"),)
+    )
     with SimulatorServer(scenario) as server:
         browser.open(serving(start, server).url())
         assert browser.names() == [INJECTED]
@@ -242,7 +244,9 @@ def test_nothing_runs_off_the_screen(
     size: tuple[int, int], browser: Browser, start: Start, request: pytest.FixtureRequest
 ) -> None:
     long = "a-very-long-name-" * 8
-    more = DeploymentStory(name=long, image=f"registry.example/{long}:1", replicas=2, story=(Step(at=1, crash=1),))
+    more = DeploymentScenario(
+        name=long, image=f"registry.example/{long}:1", replicas=2, timeline=(Step(at=1, crash=1),)
+    )
     scenario = Scenario(deployments=(*STORY.deployments, more))
     with SimulatorServer(scenario) as server:
         server.now = BROKEN
@@ -281,7 +285,7 @@ def test_axe_finds_nothing(
     size: tuple[int, int], scheme: str, browser: Browser, story: SimulatorServer, start: Start
 ) -> None:
     story.now = BROKEN
-    story.simulator.fleet.deployments["well"].do(Step(at=0, rollout="new"))
+    story.simulator.fleet.deployments["well"].apply(Step(at=0, rollout="new"))
     daemon = serving(start, story)
     for path in ("/", "/?filter=crashes&level=critical", "/?filter=nothing&sort=name", "/?project=p&deployment=well"):
         browser.open(f"{daemon.url()}{path}", size, scheme)

@@ -79,8 +79,8 @@ def test_focus_selection_scroll_and_open_details_survive(browser: Browser, start
         selected = browser.run("return String(getSelection())")
         assert selected == "Status is Failed."
         top = browser.run("return arguments[0].getBoundingClientRect().top", focused)
-        server.simulator.fleet.deployments["vision-035"].do(Step(at=0, crash=1))  # its row moves to the top
-        server.simulator.fleet.deployments["chat-012"].do(Step(at=0, crash=1))
+        server.simulator.fleet.deployments["vision-035"].apply(Step(at=0, crash=1))  # its row moves to the top
+        server.simulator.fleet.deployments["chat-012"].apply(Step(at=0, crash=1))
         browser.soon_shows("Status is Failed.")
         until(lambda: browser.names().index("vision-035") < 6, "the row has moved")
         assert browser.run("return document.activeElement === arguments[0]", focused)

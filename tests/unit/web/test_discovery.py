@@ -10,7 +10,7 @@ from exporter.labels import Labels
 from exporter.state.records import Target
 from exporter.web.discovery import PATH, build
 from tests.pipeline import Pipeline, at, deployment, failure, listing, run
-from tests.unit.web.serving import serving
+from tests.unit.web.asgi import serving
 
 META = "__meta_together_deployment"
 OWN = Labels(common={"label_team": "search"})
