@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from exporter.api.errors import ApiError, Forbidden, InvalidResponse, NotFound, ServerError
-from exporter.api.models import REVISION_VARIABLE, Revision
-from exporter.state.projects import due_revisions
+from exporter.api.listing import Listing
+from exporter.api.models import REVISION_VARIABLE, Revision, read_object
+from exporter.state.projects import after_list, due_revisions
 from exporter.state.records import RETRY_REFUSED, Project, Target
-from tests.pipeline import Pipeline, answer, at, deployment, listing
+from tests.pipeline import Pipeline, answer, at, deployment, listing, run
 
 READ = Target("p", stale_after=1e9, has_revisions=True)
 
@@ -124,3 +125,15 @@ def test_a_stale_deployment_shows_no_revision() -> None:
     pipeline.revision("p", "1", revisions("r1"))
     assert shown(pipeline, "1", 59) is not None
     assert shown(pipeline, "1", 60) is None
+
+
+@pytest.mark.parametrize(("listed", "kept"), [(("1", "2"), ["1"]), (("2",), [])], ids=["still listed", "gone"])
+def test_a_revision_committed_while_a_list_is_built_does_not_hold_it_up(
+    listed: tuple[str, ...], kept: list[str], pipeline: Pipeline
+) -> None:
+    before = value(pipeline)
+    items = Listing(tuple(read_object(at_revision(id_, "r1")) for id_ in listed))
+    after = run(after_list(before, items, at(30)))
+    pipeline.revision("p", "1", revisions("r1"), 30)
+    assert pipeline.store.commit(before, after)
+    assert list(value(pipeline).revisions) == kept
