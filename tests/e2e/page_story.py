@@ -19,6 +19,7 @@ from tests.e2e.conftest import Process, Start
 from tests.e2e.test_daemon import listing
 
 BROKEN = 25.0  # simulated seconds; when a replica crashes and the status is Failed
+EXPIRY = 864_000.0  # s; of secrets, more than the page warns about
 CALM = 1e15  # simulated seconds between two events of a deployment: nothing by chance
 STORY = Scenario(
     deployments=(
@@ -47,9 +48,11 @@ def fleet_in_trouble(deployments: int) -> Iterator[SimulatorServer]:
     """A fleet of the simulator's whose secrets expire in ten days; four of its deployments are as in TROUBLE."""
     scenario = Scenario(fleet=Fleet(deployments=deployments, event_interval=CALM))
     with SimulatorServer(scenario) as server:
-        server.simulator.fleet = SimulatedFleet(scenario, seed=1, started=time.time())
+        fleet = server.simulator.fleet = SimulatedFleet(scenario, seed=1, started=time.time())
+        for secret in fleet.secrets:
+            fleet.set_expiry(secret, EXPIRY)
         for name, step in TROUBLE.items():
-            server.simulator.fleet.deployments[name].apply(step)
+            fleet.deployments[name].apply(step)
         yield server
 
 
