@@ -54,6 +54,10 @@ class Row:
     reached: bool
 
 
+async def _key() -> str:
+    return "k"
+
+
 def pairs(ours: Callable[[], float], theirs: Callable[[], float], rounds: int) -> list[tuple[float, float]]:
     """Both measured in turn, so that a noisy neighbour hits both."""
     return [(ours(), theirs()) for _ in range(rounds)]
@@ -157,7 +161,7 @@ def polls(size: int, rounds: int) -> Iterator[Row]:
 
     async def run(api: str) -> list[tuple[float, float]]:
         instrumentation = Instrumentation(runtime=False)
-        client = Client(Endpoint("p", f"http://{api}/v1", lambda: "k", 60, 1000), instrumentation)
+        client = Client(Endpoint("p", f"http://{api}/v1", _key, 60, 1000), instrumentation)
         poller = Poller(client, Store([Target("p")]), instrumentation, now)
         plan, measured = Plan("p", "list", 30.0), []
         assert await poller.poll(plan)
@@ -179,7 +183,7 @@ def holds(size: int, rounds: int) -> Iterator[Row]:
 
     async def run(address: str) -> list[float]:
         instrumentation = Instrumentation(runtime=False)
-        client = Client(Endpoint("p", f"http://{address}/v1", lambda: "k", 60, 1000), instrumentation)
+        client = Client(Endpoint("p", f"http://{address}/v1", _key, 60, 1000), instrumentation)
         store, exposition = Store([Target("p")]), Exposition({})
         poller = Poller(client, store, instrumentation, now)
         rendering = Rendering(lambda: exposition, lambda: store.view(now()))

@@ -20,6 +20,7 @@ from exporter.settings.model import ENV_PREFIX, SECTIONS
 from exporter.status.model import STATUS
 
 DOCS = Path(__file__).parent
+LISTS = frozenset({"projects", "deployments", "label_rules"})  # sections of which there are several
 KINDS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "true or false", "object": "map"}
 
 
@@ -79,7 +80,7 @@ def _settings() -> Iterator[str]:
     yield "| key | type | default | variable | meaning |"
     yield "|---|---|---|---|---|"
     for path, model in SECTIONS.items():
-        prefix = "".join(f"{step}[]." if step in {"projects", "deployments"} else f"{step}." for step in path)
+        prefix = "".join(f"{step}[]." if step in LISTS else f"{step}." for step in path)
         shapes = _shapes(model)
         for name, field in model.model_fields.items():
             if field.description:
@@ -99,7 +100,7 @@ def _shapes(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
 def _kind(shape: dict[str, Any]) -> str:
     """What is to be written, in words."""
     if "anyOf" in shape:
-        return _kind(next(each for each in shape["anyOf"] if each.get("type") != "null"))
+        return " or ".join(_kind(each) for each in shape["anyOf"] if each.get("type") != "null")
     if "enum" in shape:
         return " or ".join(f"`{value}`" for value in shape["enum"])
     if shape.get("type") == "array":
@@ -112,7 +113,9 @@ def _kind(shape: dict[str, Any]) -> str:
 def _default(name: str, value: Any) -> str:
     if isinstance(value, float) and name.endswith(("interval", "timeout", "after")):
         return f"`{show(value)}`"
-    if value is None or value == () or isinstance(value, tuple | BaseModel) or repr(value) == "PydanticUndefined":
+    if isinstance(value, tuple) and all(isinstance(each, str) for each in value):
+        return ", ".join(f"`{each}`" for each in value)
+    if value is None or value == "" or isinstance(value, tuple | BaseModel) or repr(value) == "PydanticUndefined":
         return ""
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 

@@ -1,6 +1,6 @@
 """`python -m exporter` is the console script."""
 
-from exporter.cli.commands import main
+from exporter.cli.start import main
 
 if __name__ == "__main__":
     main()

@@ -9,7 +9,7 @@ import gc
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,13 +21,14 @@ from exporter import log as log_lines
 from exporter.api.client import Client, Endpoint
 from exporter.api.errors import Unauthorized
 from exporter.metrics.render import Renderer
+from exporter.polling.fetches import FETCHES
 from exporter.polling.plan import Plan
 from exporter.polling.poller import Poller
 from exporter.polling.reporting import Reporter
 from exporter.polling.scheduler import Scheduler
 from exporter.reload import Reloader
 from exporter.self_metrics import SelfMetrics, exposition
-from exporter.settings.keys import KeySource, KeyUnusable
+from exporter.settings.keys import KeyReader, KeyUnusable
 from exporter.settings.load import Loaded
 from exporter.settings.model import Settings
 from exporter.settings.problems import ConfigError, Problem
@@ -42,9 +43,11 @@ from exporter.web import app as web_app
 from exporter.web import status as web_status
 from exporter.web.access import Access, Doorkeeper
 from exporter.web.connection import Gate
+from exporter.web.discovery import Discovery
 from exporter.web.limit import RequestLimit
 from exporter.web.listener import show_address
 from exporter.web.metrics import MetricsEndpoint
+from exporter.web.prefix import RoutePrefix
 from exporter.web.publisher import Publisher
 from exporter.web.refusals import Refusals
 from exporter.web.server import server as web_server
@@ -114,9 +117,9 @@ class App:
             ended()
             return succeeded
 
-        first = [plan for plan in self.plans if plan.fetch != "queue"]
-        queues = [plan for plan in self.plans if plan.fetch == "queue"]  # known from the deployments, so last
-        results = [await asyncio.gather(*map(poll, wave)) for wave in (first, queues)]
+        first = [plan for plan in self.plans if not FETCHES[plan.fetch].follows_deployments]
+        last = [plan for plan in self.plans if FETCHES[plan.fetch].follows_deployments]
+        results = [await asyncio.gather(*map(poll, wave)) for wave in (first, last)]
         return all(succeeded for wave in results for succeeded in wave)
 
     async def names(self, project: str) -> list[str]:
@@ -127,21 +130,23 @@ class App:
         for poller in self._running.pollers.values():
             await poller.close()
 
-    async def serve(self, sock: socket.socket) -> None:
+    async def serve(self, socks: Sequence[socket.socket]) -> None:
         """Until SIGTERM or SIGINT, or until the task is cancelled."""
         gc.set_threshold(*GARBAGE_THRESHOLDS)
         stop = asyncio.Event()
         web = self.settings.web
         refusals = Refusals(self.metrics)
         lifecycle = self._reloader.reload if web.enable_lifecycle else None
-        app = web_app.build(self._limited(refusals), self._is_ready, lifecycle)
+        discovery = Discovery(self.snapshot, self._is_ready).respond
+        app = web_app.build(self._limited(refusals), self._is_ready, lifecycle, discovery)
+        app = RoutePrefix(app, web.route_prefix) if web.route_prefix else app
         gate = Gate(web.max_connections, self._access, refusals)
         server = web_server(Doorkeeper(app, self._access, refusals), gate)
         with _signals(stop, self._reloader.reload):
             self._schedule(self._running)
             self._scheduler.start()
-            serving = asyncio.create_task(server.serve(sockets=[sock]))
-            self._announce(sock)
+            serving = asyncio.create_task(server.serve(sockets=list(socks)))
+            self._announce(socks)
             systemd.notify(systemd.READY)
             rendering = asyncio.create_task(self._publisher.render_loop())
             stopping = asyncio.create_task(stop.wait())
@@ -198,6 +203,7 @@ class App:
             shard=(self.settings.shard.index, self.settings.shard.total),
             projects=tuple(projects),
             snapshot=await self.snapshot(),
+            prices=self.settings.gpu_hourly_cost,
         )
 
     def _access(self) -> Access:
@@ -208,11 +214,11 @@ class App:
     def _runs_what_was_asked_for(self) -> float:
         return float(self._reloader.problem is None and self._web_config.problem is None)
 
-    def _announce(self, sock: socket.socket) -> None:
+    def _announce(self, socks: Sequence[socket.socket]) -> None:
         projects = self._running.loaded.projects
         log.info(
             "listening",
-            address=show_address(sock),
+            address=",".join(map(show_address, socks)),
             version=__version__,
             projects=",".join(project.name for project in projects),
             polls=len(self.plans),
@@ -221,7 +227,8 @@ class App:
 
     async def _reload(self) -> None:
         """Builds everything aside, then swaps it in. Raises ConfigError, and whatever building raises."""
-        loaded, old = self._load(), self._running
+        loaded = await asyncio.to_thread(self._load)  # a file that hangs must not hold the loop
+        old = self._running
         kept = _unchanged(old, loaded)
         new = Running(loaded, self._new_pollers(loaded, kept), _plans(loaded))
         targets, renderer = _targets(loaded), None
@@ -253,9 +260,11 @@ class App:
         endpoint = Endpoint(
             project.name,
             project.base_url,
-            functools.partial(_key, project.key),
+            functools.partial(_key, KeyReader(project.key)),
             project.poll_timeout,
             project.max_requests_per_second,
+            project.proxy.get_secret_value() if project.proxy else None,
+            project.tls,
         )
         reporter = Reporter(project.name, self.metrics)
         try:
@@ -299,6 +308,7 @@ def _signals(stop: asyncio.Event, reload: Callable[[], Coroutine[Any, Any, objec
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, start_reload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # blocked from the start on, so that it does not kill
     try:
         yield
     finally:
@@ -325,8 +335,10 @@ def _plans_of(project: Project, settings: Settings) -> Iterator[Plan]:
         yield from (Plan(project.name, "each", interval, key) for key, interval in (keys or {}).items())
     elif keys is None or keys:
         yield Plan(project.name, "list", project.poll_interval)
-    if project.queue and (keys is None or keys):
+    if (project.queue or project.queues) and (keys is None or keys):
         yield Plan(project.name, "queue", project.poll_interval)
+    if project.revisions and (keys is None or keys):
+        yield Plan(project.name, "revisions", project.poll_interval)
 
 
 def _targets(loaded: Loaded) -> list[Target]:
@@ -341,14 +353,18 @@ def _target(project: Project, settings: Settings) -> Target:
         is_listed=project.fetch == "list",
         stale_after=project.stale_after,
         limits=Limits(
-            replica_metrics=settings.replica_metrics,
+            replica_metrics=project.replica_metrics,
             max_replicas_per_deployment=settings.max_replicas_per_deployment,
             max_deployments_per_project=settings.max_deployments_per_project,
         ),
-        include=tuple(pattern.pattern for pattern in project.include),
-        exclude=tuple(pattern.pattern for pattern in project.exclude),
+        include=project.include,
+        exclude=project.exclude,
         shard_index=settings.shard.index,
         shard_total=settings.shard.total,
+        queues=tuple(queue for queue in project.queues if belongs(queue, settings.shard.index, settings.shard.total)),
+        has_scaling_queues=project.queue,
+        labels=project.labels,
+        has_revisions=project.revisions,
     )
 
 
@@ -360,8 +376,8 @@ def _keys(project: Project, settings: Settings) -> dict[str, float] | None:
     return {key: each for key, each in project.deployments.items() if belongs(key, shard.index, shard.total)}
 
 
-def _key(source: KeySource) -> str:
+async def _key(reader: KeyReader) -> str:
     try:
-        return source.read()
+        return await reader.read()
     except KeyUnusable as error:
         raise Unauthorized(f"no usable API key: {error}") from None

@@ -39,7 +39,7 @@ async def run(simulator: Simulator, api: socket.socket, web: socket.socket, opti
     )
     print(guide, flush=True)  # noqa: T201 - a command's output
     try:
-        await app.serve(web)
+        await app.serve([web])
     finally:
         server.should_exit = True
         await serving

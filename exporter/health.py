@@ -1,37 +1,106 @@
-"""`python -m exporter.health [PATH or URL]`: 0 while the daemon answers there; for containers' health checks.
+"""`python -m exporter.health [OPTIONS] [PATH or URL]`: exits with 0 while the daemon answers; for containers.
 
-It is a program of its own because it is started every few seconds: the standard library alone, no configuration read.
+It is a program of its own because it is started every few seconds: it imports the standard library and, where there is
+a configuration file, the reader of that.
 """
 
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import ssl
 import sys
-from typing import NoReturn
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 TIMEOUT = 4.0  # s; HEALTHCHECK gives 5
 PATH = "/-/healthy"
 DEFAULT_ADDRESS = ":10170"
-ADDRESS_VARIABLE = "TOGETHER_EXPORTER_WEB__LISTEN_ADDRESS"
+PREFIX = "TOGETHER_EXPORTER_"
+FILE, ADDRESS, ROUTE_PREFIX = "config.file", "web.listen-address", "web.route-prefix"  # options of the daemon
 LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - how "everywhere" is reached
 ALIVE = {200, 401, 429}  # who asks for a password, or says that there were too many requests, is there
+DAEMON_COMMAND = Path("/proc/1/cmdline")  # in a container, the daemon is process 1
 
 
 def main() -> NoReturn:
-    """A path is asked for where the environment, or else the default, lets the daemon listen, with TLS or without."""
-    asked = sys.argv[1] if len(sys.argv) > 1 else PATH
-    sys.exit(problem_here(asked) if asked.startswith("/") else problem(asked))
+    """A path is requested where the daemon listens, with TLS or without, by the options given here, else by those of
+    process 1 where that is the daemon, the environment, the configuration file, and the default."""
+    own, targets = read_arguments(sys.argv[1:])
+    target = targets[0] if targets else PATH
+    options = {**read_arguments(_daemon_arguments())[0], **own}
+    sys.exit(problem_here(target, options) if target.startswith("/") else problem(target))
 
 
-def problem_here(path: str) -> str | None:
-    """Why no daemon is well on this machine, or None."""
-    host, _, port = (os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS).rpartition(":")
-    where = f"{LOOPBACK.get(host, host)}:{port}{path}"
+def problem_here(path: str, options: dict[str, str]) -> str | None:
+    """Why no daemon is well on this machine, or None. `options`: of the daemon, by name without dashes."""
+    settings = _Settings(options)
+    address = _first(settings.value(ADDRESS) or DEFAULT_ADDRESS)
+    prefix = str(settings.value(ROUTE_PREFIX) or "").strip("/")
+    host, _, port = address.rpartition(":")
+    where = f"{LOOPBACK.get(host, host)}:{port}{f'/{prefix}' if prefix else ''}{path}"
     plain = problem(f"http://{where}")
     return plain and (problem(f"https://{where}") and plain)
+
+
+def read_arguments(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The options that say where the daemon listens, of several addresses the first; and what is no option."""
+    found: dict[str, str] = {}
+    others = []
+    words = iter(arguments)
+    for word in words:
+        name, equals, value = word.removeprefix("--").partition("=")
+        if name in {FILE, ADDRESS, ROUTE_PREFIX}:
+            found.setdefault(name, value if equals else next(words, ""))
+        elif not word.startswith("-"):
+            others.append(word)
+    return found, others
+
+
+def _daemon_arguments() -> list[str]:
+    try:
+        words = DAEMON_COMMAND.read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return []
+    ours = (index for index, word in enumerate(words) if Path(word).name == "together-exporter")
+    return words[next(ours, len(words)) :]
+
+
+class _Settings:
+    """What the daemon would read, in its order of precedence."""
+
+    def __init__(self, options: dict[str, str]) -> None:
+        self._options = options
+
+    def value(self, option: str) -> Any:
+        return next((value for value in self._places(option) if value), None)
+
+    def _places(self, option: str) -> Iterator[Any]:
+        section, _, name = option.replace("-", "_").partition(".")
+        yield self._options.get(option)
+        yield os.environ.get(f"{PREFIX}{section}__{name}".upper(), "").strip()
+        if option != FILE and (file := self.value(FILE)):
+            from exporter.settings import file as config_file  # noqa: PLC0415 - only where there is a file
+            from exporter.settings.problems import ConfigError  # noqa: PLC0415 - as above
+
+            try:
+                web = config_file.read(file).values.get(section)
+            except ConfigError as error:
+                sys.exit(str(error))
+            yield web.get(name) if isinstance(web, dict) else None
+
+
+def _first(addresses: Any) -> str:
+    """Of a list, or of a JSON list in a variable."""
+    if isinstance(addresses, str):
+        try:
+            addresses = json.loads(addresses)
+        except ValueError:  # `[::1]:10170` is no JSON
+            return str(addresses)
+    return str(addresses[0]) if isinstance(addresses, list) and addresses else str(addresses)
 
 
 def problem(url: str) -> str | None:

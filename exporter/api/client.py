@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import itertools
 import random
 import ssl
@@ -15,7 +14,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Protocol, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 import stamina
@@ -76,13 +74,15 @@ log = structlog.get_logger()
 class Endpoint:
     """Where and how one project is polled. `timeout`: seconds for one request with its retries and its body.
 
-    `key` is asked before each request and raises Unauthorized where there is none."""
+    `key` is called before each request and raises Unauthorized where there is none. `tls` None: no encryption."""
 
     project: str
     base_url: str
-    key: Callable[[], str]
+    key: Callable[[], Awaitable[str]]
     timeout: float
     max_requests_per_second: float
+    proxy: str | None = None
+    tls: ssl.SSLContext | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,6 @@ class Client:
         self._count = count
         self._limit = RateLimit(endpoint.max_requests_per_second, time.monotonic)
         self._log = log.bind(project=endpoint.project)
-        url = urlsplit(endpoint.base_url)
         try:
             self._http = httpx.AsyncClient(
                 base_url=endpoint.base_url.rstrip("/") + "/",
@@ -122,8 +121,9 @@ class Client:
                 limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=KEPT_CONNECTIONS),
                 follow_redirects=False,  # the key goes to no other host
                 event_hooks={"response": [_forget_location]},
-                trust_env=not _is_loopback(url.hostname or ""),  # proxies from the environment
-                verify=_tls() if url.scheme == "https" else False,
+                trust_env=False,  # proxies and authorities come from the settings, which name what is wrong with them
+                proxy=_proxy(endpoint),
+                verify=endpoint.tls or False,
             )
         except httpx.InvalidURL as error:
             raise ValueError(str(error)) from None
@@ -165,7 +165,7 @@ class Client:
         raise AssertionError("stamina ends with a result or an error")
 
     async def _once(self, request: Request, interval: float) -> bytes:
-        headers = {"Authorization": f"Bearer {self._endpoint.key()}"}
+        headers = {"Authorization": f"Bearer {await self._endpoint.key()}"}
         code, began, request_id = NO_ANSWER, time.monotonic(), None
         stream = self._http.stream("GET", request.path, params=dict(request.query), headers=headers)
         try:
@@ -209,7 +209,18 @@ async def _translated() -> AsyncIterator[None]:
         yield
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         ours = next(HTTPX_ERRORS[kind] for kind in type(error).__mro__ if kind in HTTPX_ERRORS)
-        raise ours(f"{type(error).__name__}: {error}", retryable=ours is Unreachable) from None
+        detail = _verification(error) or f"{type(error).__name__}: {error}"
+        raise ours(detail, retryable=ours is Unreachable) from None
+
+
+def _verification(error: BaseException | None) -> str | None:
+    """Why the server's certificate is not trusted, and what to do; None where that is not what went wrong."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            hint = "name your certificate authority in ca_file or SSL_CERT_FILE"
+            return f"certificate verification failed: {error.verify_message}; {hint}"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _status_error(response: httpx.Response) -> ApiError:
@@ -255,11 +266,8 @@ def _backoffs() -> Iterator[float]:
         yield step * (1 - random.random() / 4)  # noqa: S311 - jitter, not a secret
 
 
-def _is_loopback(host: str) -> bool:
-    return host in {"localhost", "::1"} or host.startswith("127.")
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """One for all projects: loading the certificate authorities takes longer than a poll."""
-    return httpx.create_ssl_context()
+def _proxy(endpoint: Endpoint) -> httpx.Proxy | None:
+    if endpoint.proxy is None:
+        return None
+    encrypted = endpoint.proxy.lower().startswith("https:")
+    return httpx.Proxy(endpoint.proxy, ssl_context=endpoint.tls if encrypted else None)

@@ -16,6 +16,7 @@ from exporter.api.models import (
     BOM,
     DEPLOYMENT_KEYS,
     MAX_DEPLOYMENT,
+    NO_VARIABLES,
     Dropped,
     Reading,
     printable,
@@ -74,7 +75,9 @@ _HEAD = msgspec.json.Decoder(_Head)
 class ListReader:
     """Reads one project's lists. Cached: the readings of the previous list by their bytes; each list replaces them."""
 
-    def __init__(self) -> None:
+    def __init__(self, variables: frozenset[str] = NO_VARIABLES) -> None:
+        """`variables`: of a deployment's environment, those whose value is kept."""
+        self._variables = variables
         self._previous: Mapping[bytes, Item] = {}
 
     async def read(self, body: bytes, wanted: Wanted, limit: int, deadline: float = float("inf")) -> Listing:
@@ -102,7 +105,7 @@ class ListReader:
             item = self._previous.get(part) if isinstance(part, bytes) else None
             if item is None:
                 large = isinstance(part, bytes) and len(part) > LARGE_ITEM
-                item = await asyncio.to_thread(_item, part) if large else _item(part)
+                item = await asyncio.to_thread(_item, part, self._variables) if large else _item(part, self._variables)
             if item is None or (item.id is None and item.name is None):
                 nameless += 1
                 continue
@@ -167,7 +170,7 @@ def _head(part: bytes | dict[str, Any]) -> tuple[str | None, str | None]:
     return id_, name
 
 
-def _item(part: bytes | dict[str, Any]) -> Item | None:
+def _item(part: bytes | dict[str, Any], variables: frozenset[str]) -> Item | None:
     """None for what is no deployment."""
     if isinstance(part, bytes) and len(part) > MAX_DEPLOYMENT:
         return Unreadable(*_head(part), too_large(len(part)))
@@ -180,6 +183,6 @@ def _item(part: bytes | dict[str, Any]) -> Item | None:
     if not isinstance(raw, dict) or raw.keys().isdisjoint(DEPLOYMENT_KEYS):
         return None
     try:
-        return read_object(raw)
+        return read_object(raw, variables)
     except InvalidResponse as error:
         return Unreadable(*_head(raw), error)

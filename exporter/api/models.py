@@ -115,8 +115,16 @@ def _ready_since(value: object, info: ValidationInfo) -> float | str | None:
 
 
 def _note(info: ValidationInfo, reason: DropReason, count: int = 1) -> None:
-    if isinstance(info.context, list):
-        info.context.append(Dropped(reason, info.field_name or "replica_events", count))
+    if isinstance(info.context, _Context):
+        info.context.noted.append(Dropped(reason, info.field_name or "replica_events", count))
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """`noted`: what is left out while reading. `variables`: names of environment variables whose value is kept."""
+
+    variables: frozenset[str]
+    noted: list[Dropped]
 
 
 UNREADABLE = "unreadable"  # a time that is set and cannot be read
@@ -147,7 +155,8 @@ class Autoscaling:
 
 @answer(frozen=True, slots=True, config=_TOLERANT)
 class EnvironmentVariable:
-    """A variable's name, and its secret's name and expiry. No value is kept but the revision's."""
+    """A variable's name, and its secret's name and expiry. No value is kept but the revision's and those that the
+    configuration names; never one beside a secret."""
 
     name: Text = None
     value: Text = Field(default=None, repr=False)
@@ -156,10 +165,14 @@ class EnvironmentVariable:
 
     @model_validator(mode="before")
     @classmethod
-    def _forget_the_value(cls, data: object) -> object:
-        if isinstance(data, dict) and data.get("name") != REVISION_VARIABLE:
-            return {key: value for key, value in data.items() if key != "value"}
-        return data
+    def _forget_the_value(cls, data: object, info: ValidationInfo) -> object:
+        if not isinstance(data, dict) or "value" not in data:
+            return data
+        kept = info.context.variables if isinstance(info.context, _Context) else frozenset()
+        name = data.get("name")
+        if name == REVISION_VARIABLE or (name in kept and not data.get("value_from_secret")):
+            return data
+        return {key: value for key, value in data.items() if key != "value"}
 
 
 @answer(frozen=True, slots=True, config=_TOLERANT)
@@ -234,6 +247,11 @@ class Deployment:
         return next((v.value for v in variables if v.name == REVISION_VARIABLE), None)
 
     @property
+    def plain_variables(self) -> dict[str, str]:
+        """The values that were kept, by variable."""
+        return {v.name: v.value for v in self.environment_variables or () if v.name is not None and v.value is not None}
+
+    @property
     def queue(self) -> str | None:
         """The name of the queue that scales this deployment; None where none does."""
         scaling = self.autoscaling
@@ -253,8 +271,20 @@ class Queue:
     messages_running: Count | None = None
 
 
-Answer = TypeVar("Answer", Deployment, Queue)
-_DEPLOYMENT, _QUEUE = TypeAdapter(Deployment), TypeAdapter(Queue)
+@answer(frozen=True, slots=True, config=_TOLERANT)
+class Revision:
+    """One item of `GET /deployments/{id}/revisions`."""
+
+    action: Text = None
+    activated_at: Timestamp = None
+    image: Text = None
+    revision_id: Text = None
+    revision_number: Count | None = None
+
+
+Answer = TypeVar("Answer", Deployment, Queue, Revision)
+_DEPLOYMENT, _QUEUE, _REVISION = TypeAdapter(Deployment), TypeAdapter(Queue), TypeAdapter(Revision)
+NO_VARIABLES: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,15 +303,17 @@ class Reading:
         return self.deployment.name
 
 
-def read_deployment(body: bytes) -> Reading:
-    """One deployment from a response body. Raises InvalidResponse where the body is too large, no JSON object, or one
-    of something else: an error in a 200 must not pass for a deployment of which nothing is known any more."""
+def read_deployment(body: bytes, variables: frozenset[str] = NO_VARIABLES) -> Reading:
+    """One deployment from a response body. `variables`: those whose value is kept.
+
+    Raises InvalidResponse where the body is too large, no JSON object, or one of something else: an error in a 200 must
+    not pass for a deployment of which nothing is known any more."""
     if len(body) > MAX_DEPLOYMENT:
         raise too_large(len(body))
     raw = _object(read_json(body))
     if raw.keys().isdisjoint(DEPLOYMENT_KEYS):
         raise InvalidResponse("the answer has none of a deployment's fields")
-    return read_object(raw)
+    return read_object(raw, variables)
 
 
 def too_large(size: int) -> InvalidResponse:
@@ -295,6 +327,14 @@ def read_queue(body: bytes) -> Queue:
     if queue.messages_waiting is None and queue.messages_running is None:
         raise InvalidResponse("the answer has none of a queue's fields")
     return queue
+
+
+def read_revision(body: bytes) -> Revision | None:
+    """The newest revision of a list of them; None where there is none. Raises InvalidResponse."""
+    data = _object(read_json(body)).get("data")
+    if not isinstance(data, list):
+        raise InvalidResponse("the answer has no list `data`")
+    return _tolerant(_REVISION, _object(data[0]))[0] if data else None
 
 
 def read_json(body: bytes) -> object:
@@ -327,12 +367,14 @@ def _object(value: object) -> dict[str, Any]:
     raise InvalidResponse(f"the answer is a JSON {type(value).__name__}, not an object")
 
 
-def read_object(raw: dict[str, Any]) -> Reading:
-    """One deployment from its JSON object."""
-    return Reading(*_tolerant(_DEPLOYMENT, raw))
+def read_object(raw: dict[str, Any], variables: frozenset[str] = NO_VARIABLES) -> Reading:
+    """One deployment from its JSON object. `variables`: those whose value is kept."""
+    return Reading(*_tolerant(_DEPLOYMENT, raw, variables))
 
 
-def _tolerant(model: TypeAdapter[Answer], raw: dict[str, Any]) -> tuple[Answer, tuple[Dropped, ...]]:
+def _tolerant(
+    model: TypeAdapter[Answer], raw: dict[str, Any], variables: frozenset[str] = NO_VARIABLES
+) -> tuple[Answer, tuple[Dropped, ...]]:
     """The model, read without the values that do not fit; where it still does not fit, without the fields they are in.
 
     Raises InvalidResponse where nothing helps."""
@@ -341,7 +383,7 @@ def _tolerant(model: TypeAdapter[Answer], raw: dict[str, Any]) -> tuple[Answer, 
     for depth in (None, None, 1, 1):
         noted: list[Dropped] = []
         try:
-            read = model.validate_python(rest, context=noted)
+            read = model.validate_python(rest, context=_Context(variables, noted))
             return read, (*noted, *(Dropped("invalid_value", _field(path)) for path in refused))
         except ValidationError as error:
             problems = error.errors(include_url=False, include_context=False, include_input=False)

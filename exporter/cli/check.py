@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 
 from exporter.api.errors import NotFound
 from exporter.app import App, clock
+from exporter.cli import prices
 from exporter.metrics.families import series_of
 from exporter.settings.durations import show
 from exporter.settings.load import Loaded
@@ -59,8 +60,8 @@ class Check:
     file: str | None = None
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
-    listen_address: str | None = None
-    telemetry_path: str | None = None
+    listen_addresses: tuple[str, ...] = ()
+    telemetry_path: str | None = None  # with the route prefix
     tls: bool = False
     users: tuple[str, ...] = ()
     shard_index: int = 0
@@ -89,8 +90,8 @@ def read(loaded: Loaded) -> Check:
             f"project {project}: {file} can be read by everyone; chmod o-r it"
             for project, file in loaded.open_key_files()
         ),
-        listen_address=settings.web.listen_address,
-        telemetry_path=settings.web.telemetry_path,
+        listen_addresses=settings.web.listen_address,
+        telemetry_path=f"{settings.web.route_prefix}{settings.web.telemetry_path}",
         tls=web.tls is not None,
         users=tuple(web.users),
         shard_index=settings.shard.index,
@@ -116,7 +117,7 @@ async def polled(loaded: Loaded, ended: Callable[[], object]) -> Check:
     base_urls = {project.name: project.base_url for project in loaded.projects}
     deployments = []
     for shown in snapshot.deployments:
-        seen = deployment(shown, base_urls[shown.project], clock())
+        seen = deployment(shown, base_urls[shown.project], clock(), loaded.settings.gpu_hourly_cost)
         known = {each.name: getattr(seen, each.name) for each in fields(Deployment)}
         near = _near(shown, names.get(shown.project, []))
         deployments.append(CheckedDeployment(**known, series=series_of(shown), near=near))
@@ -125,6 +126,7 @@ async def polled(loaded: Loaded, ended: Callable[[], object]) -> Check:
     return replace(
         checked,
         ok=worked and all(each.poll_success for each in deployments),
+        warnings=(*checked.warnings, *prices.warnings(loaded.settings.gpu_hourly_cost, _gpu_types(deployments))),
         projects=tuple(
             replace(each, error=error(errors[each.project]) if each.project in errors else None)
             for each in checked.projects
@@ -141,14 +143,19 @@ def _project(project: Project, api_key: str) -> CheckedProject:
         api_key=api_key,
         fetch=project.fetch,
         deployments=None if project.deployments is None else tuple(project.deployments),
-        include=tuple(each.pattern for each in project.include),
-        exclude=tuple(each.pattern for each in project.exclude),
+        include=project.include,
+        exclude=project.exclude,
         queue=project.queue,
         poll_interval=show(project.poll_interval),
         poll_timeout=show(project.poll_timeout),
         stale_after=show(project.stale_after),
         requests_per_minute=project.requests_per_minute,
     )
+
+
+def _gpu_types(deployments: Iterable[Deployment]) -> set[str]:
+    """Those in use."""
+    return {each.gpu_type for each in deployments if each.gpu_type and each.gpus_per_replica}
 
 
 def _near(shown: Shown, names: list[str]) -> tuple[str, ...]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import functools
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -36,36 +38,44 @@ class Unusable(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Ends the process: 0 fine, 1 ran and failed, 2 unusable command line or configuration."""
+    """Raises SystemExit: 0 fine, 1 ran and failed, 2 unusable command line, environment or configuration."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or (words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}):
         words.insert(0, "serve")
-    options = parser(COMMANDS).parse_args(words)
     try:
-        sys.exit(options.run(options))
+        options = parser(COMMANDS).parse_args(words)
+        if options.run not in DAEMONS:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        code = options.run(options)
+        sys.stdout.flush()
     except (ConfigError, Unusable) as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        code = _failed(str(error), error.exit_code)
     except KeyboardInterrupt:
-        sys.exit(FAILED)
-    except BrokenPipeError:  # the reader of our output left; there is nobody to tell
-        sys.stderr.close()
-        sys.exit(FAILED)
+        code = FAILED
+    except OSError as error:  # a full disk, or a reader that left
+        code = _failed(f"cannot write the output: {error.strerror or error}", FAILED)
+    sys.exit(code)
+
+
+def _failed(message: str, code: int) -> int:
+    with contextlib.suppress(OSError):
+        print(f"{PROGRAM}: {message}", file=sys.stderr, flush=True)
+    return code
 
 
 def _serve(options: argparse.Namespace) -> int:
     app = App(functools.partial(_load, options))
-    sock = _socket(option_name(("web", "listen_address")), app.settings.web.listen_address)
-    _run(app.serve(sock))
+    option = option_name(("web", "listen_address"))
+    with contextlib.ExitStack() as stack:
+        addresses = app.settings.web.listen_address
+        _run(app.serve([stack.enter_context(_socket(option, address)) for address in addresses]))
     return FINE
 
 
 def _once(options: argparse.Namespace) -> int:
     app = App(functools.partial(_load, options), runtime_metrics=False)
-
     worked, page = _run(_poll_once(app))
     sys.stdout.buffer.write(page)
-    sys.stdout.flush()
     return FINE if worked else FAILED
 
 
@@ -131,15 +141,18 @@ def _usable(make: Callable[[], T]) -> T:
     try:
         return make()
     except ValueError as error:
-        raise Unusable(str(error)) from None
+        raise Unusable(" ".join(str(error).split())) from None
 
 
 def _socket(option: str, address: str) -> socket.socket:
-    """Listening. `option`: which gave the address."""
+    """Listening. `option`: the one that sets the address."""
     try:
         return listen(address)
     except ValueError as error:
         raise Unusable(f"{option}: {error}") from None
+    except socket.gaierror as error:
+        text = f'"{address}" has a host that cannot be resolved: {error.strerror}; write an IP address'
+        raise Unusable(f"{option}: {text}") from None
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else str(error)  # without the words that Python adds
         hint = f"see what listens there, or choose another with {option}"
@@ -157,8 +170,8 @@ def _load(options: argparse.Namespace) -> Loaded:
 
 
 def _run(task: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(task)
+    """The loop is not closed: that would wait for its threads, of which one may hang in a resolver."""
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop).run(task)
 
 
 COMMANDS: Mapping[str, Run] = {
@@ -170,3 +183,4 @@ COMMANDS: Mapping[str, Run] = {
     "metrics": _metrics,
     "completion": _completion,
 }
+DAEMONS = frozenset({_serve, _demo})  # they handle SIGHUP themselves

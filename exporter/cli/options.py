@@ -6,10 +6,10 @@ import argparse
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, NoReturn, get_args, get_origin
+from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from exporter import DOCUMENTATION, __version__
-from exporter.settings.load import FILE_VARIABLE
+from exporter.settings.environment import FILE_VARIABLE
 from exporter.settings.model import ENV_PREFIX, SECTIONS, option_name
 from exporter.settings.problems import EXIT_CODE
 from exporter.simulator.scenario import SHIPPED
@@ -23,6 +23,7 @@ Path = tuple[str, str]
 SERVE_OPTIONS: tuple[Path, ...] = (
     ("web", "listen_address"),
     ("web", "telemetry_path"),
+    ("web", "route_prefix"),
     ("web", "config_file"),
     ("web", "enable_lifecycle"),
     ("log", "level"),
@@ -44,7 +45,7 @@ environment:
   TOGETHER_API_KEY, TOGETHER_BASE_URL   as of Together's own SDK; the key alone is a full configuration
   {ENV_PREFIX}...                 every key of the file, such as {ENV_PREFIX}POLL_INTERVAL=1m
 
-The command line wins over the environment, that over the file, that over the default.
+Precedence: flags, environment, file, defaults.
 Exit codes: 0 fine, 1 ran and failed, 2 unusable command line or configuration.
 {NO_VARIABLES}
 Documentation: {DOCUMENTATION}"""
@@ -65,29 +66,35 @@ EXAMPLES = {
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as every other problem is said."""
-
-    all: ClassVar[list[Parser]] = []  # of every command, for near misses
+    """Prints what is wrong in one line, as every other problem is printed."""
 
     def __init__(self, **shape: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **shape)
-        self.all.append(self)
+        self.commands: Mapping[str, Parser] = {}
 
     def actions(self) -> list[argparse.Action]:
         return self._actions
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """What a command does not know is reported by the command itself, whose options may have been meant."""
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown and not self.commands:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options, unknown
 
     def error(self, message: str) -> NoReturn:
         wrong, known = self._wrong(message)
         near = difflib.get_close_matches(wrong, known, n=1) if wrong else []
         hint = f"did you mean {near[0]}?" if near and near[0] != wrong else f"see {self.prog} --help"
-        self.exit(EXIT_CODE, f"{PROGRAM}: {message}; {hint}\n")
+        text = f"{PROGRAM}: {message}; {hint}"
+        self.exit(EXIT_CODE, f"{text.encode('unicode_escape', 'replace').decode()}\n")
 
     def _wrong(self, message: str) -> tuple[str, list[str]]:
-        """The word that argparse complains of, and those that may have been meant."""
+        """The word that argparse complains about, and those that may have been meant."""
         if choice := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message):
             return choice[1], re.findall(r"[\w-]+", choice[2])
-        wrong = next((word.split("=")[0] for word in message.split() if word.startswith("--")), "")
-        return wrong, [name for each in self.all for action in each.actions() for name in action.option_strings]
+        wrong = next((re.split("[=:]", word)[0] for word in message.split() if word.startswith("--")), "")
+        return wrong, [name for action in self.actions() for name in action.option_strings]
 
 
 Run = Callable[[argparse.Namespace], int]
@@ -102,6 +109,7 @@ def parser(commands: Mapping[str, Run]) -> Parser:
         command = added.add_parser(name, help=text, description=text, epilog=_epilog(name))
         command.set_defaults(run=commands[name])
         add(command)
+        made.commands = {**made.commands, name: command}
     return made
 
 
@@ -109,10 +117,9 @@ def completion(commands: Mapping[str, Run], shell: str) -> str:
     """A script for the shell. Without a command the options are those of `serve`."""
     import shtab  # noqa: PLC0415 - only here
 
-    Parser.all.clear()
     made = parser(commands)
     _add_settings(made, SERVE_OPTIONS)
-    for action in (action for each in Parser.all for action in each.actions()):
+    for action in (action for each in (made, *made.commands.values()) for action in each.actions()):
         if action.dest in FILES:
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab's way
         elif action.dest in CHOICES:
@@ -130,6 +137,7 @@ def _add_settings(parser: argparse.ArgumentParser, paths: Sequence[Path]) -> Non
         "--config.file",
         dest="config_file",
         metavar="FILE",
+        type=_not_empty,
         help=f"The configuration, YAML. Without one TOGETHER_API_KEY is enough. [${FILE_VARIABLE}]",
     )
     groups = {section: parser.add_argument_group(title) for section, title in GROUPS.items() if section in dict(paths)}
@@ -141,17 +149,28 @@ def _add_setting(group: argparse._ArgumentGroup, section: str, name: str) -> Non
     field = SECTIONS[section,].model_fields[name]
     choices = CHOICES.get(f"{section}.{name}", ())
     told = [str(field.description), *([f"One of {', '.join(choices)}."] if choices else []), _default(field.default)]
-    shape: dict[str, Any] = {"metavar": name.rsplit("_", 1)[-1].upper()}
+    shape: dict[str, Any] = {"metavar": name.rsplit("_", 1)[-1].upper(), "type": _not_empty}
     if field.annotation is bool:
         shape = {"action": "store_const", "const": True}
+    elif name == "listen_address":
+        shape["action"] = "append"
+        told.append("Repeatable.")
     variable = f"{ENV_PREFIX}{section}__{name}".upper()
     text = f"{' '.join(told)} [${variable}]".replace("%", "%%")
     group.add_argument(option_name((section, name)), dest=f"{section}.{name}", help=text, **shape)
 
 
+def _not_empty(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("has no value; give it one, or leave the option out")
+    return text
+
+
 def _default(value: object) -> str:
-    if value is None:
+    if value is None or value == "":
         return "None by default."
+    if isinstance(value, tuple):
+        return f"Default {', '.join(map(str, value))}."
     return "Off by default." if value is False else f"Default {value}."
 
 
@@ -202,7 +221,13 @@ def _add_story(parser: argparse.ArgumentParser, scenario: str, speed: float) -> 
         help=f"{', '.join(SHIPPED)}, or a YAML file. Default {scenario}.",
     )
     group.add_argument("--deployments", type=int, metavar="N", help="How many deployments the fleet scenario has.")
-    group.add_argument("--seed", type=int, default=1, metavar="N", help="The same seed lives the same life. Default 1.")
+    group.add_argument(
+        "--seed",
+        type=int,
+        default=1,
+        metavar="N",
+        help="Seed of the random generator; equal seeds give equal runs. Default 1.",
+    )
     group.add_argument("--speed", type=float, metavar="X", help=f"Story seconds per second. Default {speed:g}.")
 
 

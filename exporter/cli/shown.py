@@ -1,10 +1,12 @@
-"""How `check` is shown: for people in a terminal, as plain text to whatever else reads it, or as JSON."""
+"""The output of `check`: for people in a terminal, as plain text elsewhere, or as JSON."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import TypeAdapter
 from rich import box
@@ -43,8 +45,8 @@ def show(check: Check, output: str) -> None:
 def progress(check: Check) -> Iterator[Callable[[], None]]:
     """A bar on stderr while polls go on, where that is a terminal; what is given is to be called after each."""
     columns = (TextColumn("polling"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    console = Console(stderr=True)  # which FORCE_COLOR takes for a terminal
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("polling", total=check.polls + sum(project.queue for project in check.projects))
         yield lambda: bar.advance(task)
 
@@ -53,7 +55,7 @@ def _configuration(check: Check) -> Iterator[str]:
     yield f"configuration: {check.file or 'no file; the environment alone'}"
     scheme = "https" if check.tls else "http"
     who = f", for {', '.join(check.users)}" if check.users else ""
-    yield f"serves {scheme} on {check.listen_address}, the metrics at {check.telemetry_path}{who}"
+    yield f"serves {scheme} on {', '.join(check.listen_addresses)}, the metrics at {check.telemetry_path}{who}"
     if check.shard_total > 1:
         yield f"shard {check.shard_index} of {check.shard_total}: other exporters poll the other deployments"
 
@@ -72,54 +74,21 @@ def _project(project: CheckedProject) -> Iterator[str]:
 
 
 def _polled(out: Console, check: Check) -> None:
-    deployments = check.deployments or ()
+    deployments = sorted(check.deployments or (), key=lambda d: (d.project, d.deployment))
     out.print()
     if deployments:
-        _print_table(out, _table(out, deployments))
-    told = {project.error.reason for project in check.projects if project.error}
+        _print_table(out, deployments)
+    _say(out, *_errors(deployments))
+    shown = {project.error.reason for project in check.projects if project.error}
     for project in check.projects:
         if project.error is not None:
             _say(out, f"project {project.project}: {project.error.message} {project.error.hint}")
     hints = {each.error.reason: each.error.hint for each in deployments if each.error and not each.near}
-    _say(out, *(f"{reason}: {hint}" for reason, hint in hints.items() if reason not in told))
+    _say(out, *(f"{reason}: {hint}" for reason, hint in hints.items() if reason not in shown))
     worked = sum(each.poll_success for each in deployments)
     _say(out, f"{worked} of {len(deployments)} deployments can be read; {check.series} series in all")
     if not deployments and check.ok:
         _say(out, "The key works and sees no deployment: is it the right project's?")
-
-
-def _table(out: Console, deployments: tuple[CheckedDeployment, ...]) -> Table:
-    in_terminal = out.is_terminal
-    table = Table(box=box.SIMPLE_HEAD if in_terminal else None, pad_edge=in_terminal, show_edge=False)
-    for header in ("PROJECT", "DEPLOYMENT", "STATUS"):
-        table.add_column(header, no_wrap=not in_terminal)
-    for header in ("READY", "DESIRED", "MIN", "MAX", "GPUS", "SERIES"):
-        table.add_column(header, justify="right", no_wrap=True)
-    table.add_column("RESULT", overflow="fold")
-    for each in sorted(deployments, key=lambda d: (d.project, d.deployment)):
-        counts = (each.ready_replicas, each.desired_replicas, each.min_replicas, each.max_replicas)
-        cells = [each.project, each.deployment, each.status or "-", *map(_number, counts), _gpus(each)]
-        row = [Text(_printable(cell)) for cell in (*cells, str(each.series), _result(each))]
-        row[2].stylize(COLOURS[each.level])
-        row[-1].stylize("green" if each.poll_success else "red")
-        table.add_row(*row)
-    return table
-
-
-def _print_table(out: Console, table: Table) -> None:
-    if out.is_terminal:
-        out.print(table)
-        return
-    with out.capture() as captured:
-        out.print(table)
-    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
-
-
-def _result(d: CheckedDeployment) -> str:
-    if d.error is None:
-        return "ok"
-    near = f" Did you mean {' or '.join(d.near)}?" if d.near else ""
-    return f"{d.error.reason}: {d.error.message}{near}"
 
 
 def _gpus(d: CheckedDeployment) -> str:
@@ -132,16 +101,76 @@ def _number(count: float | None) -> str:
     return "-" if count is None else str(count)
 
 
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`style`: of a cell, in a terminal."""
+
+    header: str
+    cell: Callable[[CheckedDeployment], str]
+    justify: Literal["left", "right"] = "right"
+    style: Callable[[CheckedDeployment], str] = lambda _: ""
+
+
+COLUMNS = (
+    Column("PROJECT", lambda d: d.project, "left"),
+    Column("DEPLOYMENT", lambda d: d.deployment, "left"),
+    Column("STATUS", lambda d: d.status or "-", "left", lambda d: COLOURS[d.level]),
+    Column("READY", lambda d: _number(d.ready_replicas)),
+    Column("DESIRED", lambda d: _number(d.desired_replicas)),
+    Column("MIN", lambda d: _number(d.min_replicas)),
+    Column("MAX", lambda d: _number(d.max_replicas)),
+    Column("GPUS", _gpus),
+    Column("SERIES", lambda d: str(d.series)),
+    Column(
+        "RESULT", lambda d: d.error.reason if d.error else "ok", "left", lambda d: "green" if d.poll_success else "red"
+    ),
+)
+# What a narrow terminal does without, the first one first. Names and results always stay.
+DROPPED_FIRST = ("SERIES", "GPUS", "MIN", "MAX", "DESIRED", "READY", "STATUS", "PROJECT")
+
+
+def _print_table(out: Console, deployments: Sequence[CheckedDeployment]) -> None:
+    """Names are never cut or wrapped: columns are left out until the table is as narrow as the terminal."""
+    in_terminal = out.file.isatty()
+    columns, dropped = list(COLUMNS), list(DROPPED_FIRST)
+    table = _table(columns, deployments, edge=in_terminal)
+    while in_terminal and dropped and out.measure(table).minimum > out.width:
+        columns = [column for column in columns if column.header != dropped[0]]
+        del dropped[0]
+        table = _table(columns, deployments, edge=in_terminal)
+    with out.capture() as captured:
+        width, out.width = out.width, UNBOUNDED  # a name that is longer than the terminal is wide is left whole
+        out.print(table)
+        out.width = width
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def _table(columns: Sequence[Column], deployments: Sequence[CheckedDeployment], *, edge: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD if edge else None, pad_edge=edge, show_edge=False)
+    for column in columns:
+        table.add_column(column.header, justify=column.justify, no_wrap=True)
+    for each in deployments:
+        table.add_row(*(Text(_printable(column.cell(each)), column.style(each)) for column in columns))
+    return table
+
+
+def _errors(deployments: Sequence[CheckedDeployment]) -> Iterator[str]:
+    for each in deployments:
+        if each.error is not None:
+            near = f" Did you mean {' or '.join(each.near)}?" if each.near else ""
+            yield f"{each.project}/{each.deployment}: {each.error.reason}: {each.error.message}{near}"
+
+
 def _console() -> Console:
     console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
+    if not console.file.isatty():
         console.width = UNBOUNDED
     return console
 
 
 def _say(out: Console, *lines: str) -> None:
     for line in lines:
-        out.print(Text(_printable(line)))
+        out.print(Text(_printable(line)), soft_wrap=True)
 
 
 def _printable(text: str) -> str:

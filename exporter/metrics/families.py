@@ -11,7 +11,7 @@ from exporter.api.models import Deployment, Replica
 from exporter.metrics.family import Family, Group, Sample, current, each, info, labelled, state, unique, value
 from exporter.state.history import MAX_STATUSES, OTHER, History
 from exporter.state.reasons import CLASSES, reason_class
-from exporter.state.records import Poll, Shown, ShownProject, ShownQueue
+from exporter.state.records import OwnLabels, Poll, RevisionState, Shown, ShownProject, ShownQueue
 
 STATUSES = ("Updating", "Scaling", "Ready", "Failed", "ScaledToZero")
 REPLICA_STATUSES = ("Running", "Waiting", "Terminated")
@@ -100,6 +100,15 @@ def queue_jobs(queue: ShownQueue) -> Iterator[Sample]:
     for name, count in (("waiting", queue.counts.messages_waiting), ("running", queue.counts.messages_running)):
         if count is not None:
             yield (name,), count
+
+
+def own_labels(labels: OwnLabels) -> Iterator[Sample]:
+    yield tuple(text for pair in labels for text in pair), 1.0
+
+
+def revision(state: RevisionState) -> Iterator[Sample]:
+    if state.details is not None:
+        yield (state.id, state.details.action or ""), 1.0
 
 
 def items_dropped(project: ShownProject) -> Iterator[Sample]:
@@ -334,6 +343,46 @@ HISTORY: Group[History] = Group(
     ),
 )
 
+LABELS: Group[OwnLabels] = Group(
+    "deployment, in the configuration",
+    ("project", "deployment"),
+    (
+        Family(
+            "together_deployment_labels",
+            "Always 1; your own labels of the deployment as label_*, from labels, label_rules and label_variables in "
+            "the configuration; one series for every deployment, also without labels.",
+            each(own_labels),
+            has_own_labels=True,
+        ),
+    ),
+)
+
+REVISION: Group[RevisionState] = Group(
+    "deployment's current revision",
+    ("project", "deployment"),
+    (
+        Family(
+            "together_deployment_revision_info",
+            "Always 1; the current revision and how it became active: create, update, system or rollback; with "
+            "revisions: true (revisions[].revision_id, action).",
+            each(revision),
+            labels=("revision", "action"),
+        ),
+        Family(
+            "together_deployment_revision_number",
+            "The current revision's number, counted per deployment; with revisions: true "
+            "(revisions[].revision_number).",
+            value(lambda state: state.details.revision_number if state.details else None),
+        ),
+        Family(
+            "together_deployment_revision_activated_timestamp_seconds",
+            "When the current revision became active, in seconds since 1970; with revisions: true "
+            "(revisions[].activated_at).",
+            value(lambda state: state.details.activated_at if state.details else None),
+        ),
+    ),
+)
+
 POLL: Group[Poll] = Group(
     "deployment's last poll",
     ("project", "deployment"),
@@ -447,6 +496,15 @@ PARTS: tuple[Part, ...] = (
             Source(REPLICA, lambda shown: [((name,), r) for name, r in shown.state.replicas] if shown.state else []),
         ),
     ),
+    Part(
+        lambda shown: shown.record.revision if shown.state else None,
+        (
+            Source(
+                REVISION, lambda shown: [((), shown.record.revision)] if shown.state and shown.record.revision else []
+            ),
+        ),
+    ),
+    Part(lambda shown: shown.record.labels, (Source(LABELS, lambda shown: [((), shown.record.labels)]),)),
     Part(lambda shown: shown.history, (Source(HISTORY, lambda shown: [((), shown.history)]),)),
     Part(lambda shown: shown.record.poll, (Source(POLL, lambda shown: [((), shown.record.poll)]),)),
 )

@@ -17,13 +17,15 @@ ReadText = Callable[[S], str | None]
 class Family(Generic[S]):
     """One metric: its samples for one subject. The identity labels are added when it is rendered.
 
-    A counter's name ends in `_total`. A summary's samples have `_sum` and `_count` in the place of labels."""
+    A counter's name ends in `_total`. A summary's samples have `_sum` and `_count` in the place of labels.
+    `has_own_labels`: the samples bring names and values of their labels in turn."""
 
     name: str
     help: str
     samples: Callable[[S], Iterable[Sample]]
     labels: tuple[str, ...] = ()
     type: Literal["gauge", "counter", "summary"] = "gauge"
+    has_own_labels: bool = False
 
     @property
     def unit(self) -> str | None:

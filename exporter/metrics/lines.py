@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import itemgetter
 from typing import Any
 
 from prometheus_client.utils import floatToGoString
@@ -50,23 +49,29 @@ def writer(family: Family[Any], identity: tuple[str, ...]) -> Writer:
 
 
 def _layout(family: Family[Any], identity: tuple[str, ...]) -> Callable[[tuple[Sample, ...]], tuple[str, int]]:
-    """Makes the text of a set of samples, with a place for each identity value, and counts its lines.
-
-    Labels are sorted, as prometheus_client does."""
-    names = (*identity, *family.labels)
+    """Makes the text of a set of samples, with a place for each identity value, and counts its lines."""
+    template = _line(family.name, (*identity, *family.labels))
     places = tuple("%s" for _ in identity)
-    order = sorted(range(len(names)), key=names.__getitem__)
-    labels = ",".join(f'{names[index]}="%s"' for index in order)
-    line = f"{family.name}%s{{{labels}}} %s\n" if names else f"{family.name}%s %s\n"
-    arranged = itemgetter(len(names), *order, len(names) + 1)
 
     def layout(samples: tuple[Sample, ...]) -> tuple[str, int]:
         text, chosen = "", unique(samples)
         for own, value in chosen:
-            suffix, own_labels = (own[0], ()) if family.type == "summary" else ("", own)
-            escaped = [escape(label).replace("%", "%%") for label in own_labels]
             number = floatToGoString(value + 0.0)  # type: ignore[no-untyped-call]  # has no annotations; -0.0 becomes 0.0
-            text += line % arranged((*places, *escaped, suffix, number))
+            if family.has_own_labels:
+                line, labels, suffix = _line(family.name, (*identity, *own[::2])), own[1::2], ""
+            else:
+                line = template
+                labels, suffix = ((), own[0]) if family.type == "summary" else (own, "")
+            text += line((*places, *(escape(label).replace("%", "%%") for label in labels)), suffix, number)
         return text, len(chosen)
 
     return layout
+
+
+def _line(name: str, labels: tuple[str, ...]) -> Callable[[tuple[str, ...], str, str], str]:
+    """Makes a line of the labels' values, a suffix of the name, and the number. Labels are sorted, as prometheus_client
+    does."""
+    order = sorted(range(len(labels)), key=labels.__getitem__)
+    text = ",".join(f'{labels[index]}="%s"' for index in order)
+    form = f"{name}%s{{{text}}} %s\n" if labels else f"{name}%s %s\n"
+    return lambda values, suffix, number: form % (suffix, *(values[index] for index in order), number)

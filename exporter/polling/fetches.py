@@ -8,22 +8,25 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from exporter.api.client import Request
-from exporter.api.errors import ApiError
+from exporter.api.errors import ApiError, InvalidResponse, NotFound
 from exporter.api.listing import ListReader
-from exporter.api.models import Queue, Reading, read_deployment, read_queue
+from exporter.api.models import Queue, Reading, Revision, read_deployment, read_queue, read_revision
 from exporter.state.instant import Instant
 from exporter.state.projects import (
     after_failed_list,
     after_failed_one,
     after_failed_queue,
+    after_failed_revision,
     after_list,
     after_one,
     after_queue,
-    queues_of,
+    after_revision,
+    due_queues,
+    due_revisions,
 )
 from exporter.state.records import Project, Target
 
-Name = Literal["each", "list", "queue"]  # label values of `fetch`
+Name = Literal["each", "list", "queue", "revisions"]  # label values of `fetch`
 Answer = Any  # each row has its own, from `reader` to `after`
 Reader = Callable[[bytes, Target, float], Awaitable[Answer]]
 
@@ -31,30 +34,52 @@ Reader = Callable[[bytes, Target, float], Awaitable[Answer]]
 @dataclass(frozen=True, slots=True)
 class Fetch:
     """`name`: the label `fetch`. `reader`: makes what reads one project's bodies, which may remember the previous one.
-    `after`, `after_failed`: the project's next value, of (project, subject, answer or error).
-    `subjects`: what one poll of the whole project asks for; None where each deployment is polled by itself."""
+    `after`, `after_failed`: the project's next value, of (project, subject, answer or error, now).
+    `failure`: what an error of the request means.
+    `subjects`: what one poll of the whole project asks for; None where each deployment is polled by itself.
+    `follows_deployments`: what it asks for is known from the deployments' own answers."""
 
     name: Name
     request: Callable[[str], Request]
-    reader: Callable[[], Reader]
+    reader: Callable[[Target], Reader]
     after: Callable[[Project, str, Answer, Instant], Awaitable[Project]]
-    after_failed: Callable[[Project, str, ApiError], Project]
-    subjects: Callable[[Project], list[str]] | None = None
+    after_failed: Callable[[Project, str, ApiError, Instant], Project]
+    subjects: Callable[[Project, Instant], list[str]] | None = None
+    failure: Callable[[ApiError], ApiError] = lambda error: error
+    follows_deployments: bool = False
 
 
-def _list_reader() -> Reader:
-    lists = ListReader()
+def _list_reader(target: Target) -> Reader:
+    lists = ListReader(_variables(target))
     return lambda body, target, deadline: lists.read(
         body, target.wants, target.limits.max_deployments_per_project, deadline
     )
 
 
-async def _read_deployment(body: bytes, _: Target, __: float) -> Reading:
-    return read_deployment(body)
+def _list_failure(error: ApiError) -> ApiError:
+    """A 404 for the list says that base_url is wrong, and is never taken for "all gone"."""
+    return InvalidResponse(str(error), request_id=error.request_id) if isinstance(error, NotFound) else error
+
+
+async def _read_deployment(body: bytes, target: Target, _: float) -> Reading:
+    return read_deployment(body, _variables(target))
+
+
+def _variables(target: Target) -> frozenset[str]:
+    """The environment variables whose plain value becomes a label."""
+    return frozenset(target.labels.variables)
 
 
 async def _read_queue(body: bytes, _: Target, __: float) -> Queue:
     return read_queue(body)
+
+
+async def _read_revision(body: bytes, _: Target, __: float) -> Revision | None:
+    return read_revision(body)
+
+
+async def _after_revision(project: Project, key: str, revision: Revision | None, now: Instant) -> Project:
+    return after_revision(project, key, revision, now)
 
 
 async def _after_queue(project: Project, queue: str, counts: Queue, now: Instant) -> Project:
@@ -67,25 +92,36 @@ FETCHES: dict[Name, Fetch] = {
         Fetch(
             "each",
             lambda key: Request(f"deployments/{quote(key, safe='')}"),
-            lambda: _read_deployment,
+            lambda _: _read_deployment,
             after_one,
-            after_failed_one,
+            lambda project, key, error, _: after_failed_one(project, key, error),
         ),
         Fetch(
             "list",
             lambda _: Request("deployments"),
             _list_reader,
             lambda project, _, listing, now: after_list(project, listing, now),
-            lambda project, _, error: after_failed_list(project, error),
-            subjects=lambda _: [""],
+            lambda project, _, error, __: after_failed_list(project, error),
+            subjects=lambda _, __: [""],
+            failure=_list_failure,
         ),
         Fetch(
             "queue",
             lambda queue: Request("queue/metrics", (("model", queue),)),
-            lambda: _read_queue,
+            lambda _: _read_queue,
             _after_queue,
             after_failed_queue,
-            subjects=lambda project: queues_of(project.records, project.target),
+            subjects=due_queues,
+            follows_deployments=True,
+        ),
+        Fetch(
+            "revisions",
+            lambda key: Request(f"deployments/{quote(key, safe='')}/revisions", (("limit", "1"),)),
+            lambda _: _read_revision,
+            _after_revision,
+            after_failed_revision,
+            subjects=due_revisions,
+            follows_deployments=True,
         ),
     )
 }

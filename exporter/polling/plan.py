@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from exporter.polling.fetches import Name
 
@@ -18,4 +19,4 @@ class Plan:
 
     @property
     def id(self) -> str:
-        return f"{self.fetch}/{self.project}/{self.key}"
+        return "/".join(quote(part, safe="", errors="surrogatepass") for part in (self.fetch, self.project, self.key))

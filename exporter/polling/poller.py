@@ -9,11 +9,11 @@ from typing import Protocol
 from exporter.api.client import Answer as Read
 from exporter.api.client import Request
 from exporter.api.errors import ApiError, InternalError
-from exporter.polling.fetches import FETCHES, Fetch
+from exporter.polling.fetches import FETCHES, Fetch, Reader
 from exporter.polling.plan import Plan
 from exporter.polling.reporting import Reporter
 from exporter.state.instant import Instant
-from exporter.state.records import Project
+from exporter.state.records import Project, Target
 from exporter.state.store import Store
 
 MAX_REBUILDS = 100  # of one answer's value because others committed in between; they are few and quick
@@ -46,7 +46,7 @@ class Poller:
         self._reporter = reporter
         self._clock = clock
         self._committed = committed
-        self._readers = {name: fetch.reader() for name, fetch in FETCHES.items()}
+        self._readers: dict[str, Reader] = {}  # by fetch
         self._running: set[asyncio.Task[object]] = set()
         self.last_poll: Instant | None = None  # when one ended, successful or not
 
@@ -78,11 +78,11 @@ class Poller:
 
     async def names(self) -> list[str]:
         """The names and IDs that the key sees, whatever is configured; none where they cannot be read."""
-        reader = FETCHES["list"].reader()
         project = self._store.project(self._project)
         if project is None:
             return []
-        everything = type(project.target)(self._project)
+        everything = Target(self._project)
+        reader = FETCHES["list"].reader(everything)
         try:
             listing = await self._api.fetch(
                 FETCHES["list"].request(""), 0.0, lambda body, deadline: reader(body, everything, deadline)
@@ -97,7 +97,7 @@ class Poller:
         project = self._store.project(self._project)
         if project is None:
             return []
-        subjects = [plan.key] if fetch.subjects is None else fetch.subjects(project)
+        subjects = [plan.key] if fetch.subjects is None else fetch.subjects(project, self._clock())
         outcomes = await asyncio.gather(*(self._one(fetch, plan, subject) for subject in subjects))
         return [error for error in outcomes if error is not None]
 
@@ -105,32 +105,36 @@ class Poller:
         try:
             return await self._expected(fetch, plan, subject)
         except Exception as error:
-            failure = InternalError(type(error).__name__)
-            self._reporter.broke(plan, subject)
-            await self._commit(lambda project: _at_once(fetch.after_failed(project, subject, failure)))
-            return failure
+            return await self._failed(fetch, plan, subject, InternalError(type(error).__name__))
 
     async def _expected(self, fetch: Fetch, plan: Plan, subject: str) -> ApiError | None:
-        reader = self._readers[plan.fetch]
 
         async def read(body: bytes, deadline: float) -> object:
             project = self._store.project(self._project)
-            return None if project is None else await reader(body, project.target, deadline)
+            if project is None:
+                return None
+            if plan.fetch not in self._readers:
+                self._readers[plan.fetch] = fetch.reader(project.target)
+            return await self._readers[plan.fetch](body, project.target, deadline)
 
         try:
             answer = await self._api.fetch(fetch.request(subject), plan.interval, read)
         except ApiError as error:
-            before = await self._commit(
-                lambda project, error=error: _at_once(fetch.after_failed(project, subject, error))  # type: ignore[misc]  # bound default
-            )
-            self._reporter.failed(plan, subject, before, error, self._clock().monotonic)
-            return error
+            return await self._failed(fetch, plan, subject, fetch.failure(error))
         now = self._clock()
         before = await self._commit(lambda project: fetch.after(project, subject, answer, now))
         after = self._store.project(self._project)
         if before is not None and after is not None:
             await self._reporter.succeeded(plan.fetch, subject, before, after)
         return None
+
+    async def _failed(self, fetch: Fetch, plan: Plan, subject: str, error: ApiError) -> ApiError:
+        error.__traceback__ = error.__context__ = None  # the store keeps the error, and their frames hold the body
+        before = await self._commit(
+            lambda project: _at_once(fetch.after_failed(project, subject, error, self._clock()))
+        )
+        self._reporter.failed(plan, subject, before, error, self._clock().monotonic)
+        return error
 
     async def _commit(self, build: Callable[[Project], Awaitable[Project]]) -> Project | None:
         """Puts in place what `build` makes of the project's value; returns the value before, None where the project is
@@ -140,6 +144,7 @@ class Poller:
             if before is None:
                 return None
             if self._store.commit(before, await build(before)):
+                self._committed()
                 return before
         raise RuntimeError("the project's value changed too often")
 

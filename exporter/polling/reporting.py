@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from exporter.cooperative import in_slices
 from exporter.polling.fetches import Name
 from exporter.polling.plan import Plan
 from exporter.self_metrics import SelfMetrics
-from exporter.state.records import Project, Record
+from exporter.state.records import REFUSALS, RETRY_REFUSED, Project, Record
 
 REMINDER = 600.0  # s; how often a failure that lasts is logged again
 # Reasons that concern one deployment. Any other is most likely shared by all of the project, and logged once.
@@ -33,11 +34,14 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Failure:
-    """`logged_at`: monotonic seconds; None where another line stands for it."""
+    """`since`, `logged_at`: monotonic seconds; None where another deployment's line stands for this reason.
+
+    `has_line`: whether any line is about the subject, so that one about the end is due."""
 
     reason: str
     since: float
     logged_at: float | None
+    has_line: bool
 
 
 class Reporter:
@@ -61,46 +65,44 @@ class Reporter:
         if errors:
             self._metrics.poll_failures.labels(self.project, fetch, errors[0].reason).inc()
 
-    def broke(self, plan: Plan, subject: str) -> None:
-        """An exception that nobody expected; to be called while it is handled."""
-        self._log.exception(
-            "unexpected exception in poll (please report)",
-            fetch=plan.fetch,
-            **_where(plan.fetch, subject),
-            next_in=f"{plan.interval:g}s",
-        )
-
     def failed(self, plan: Plan, subject: str, before: Project | None, error: ApiError, now: float) -> None:
-        """`now`: monotonic seconds. `before`: the project's value before the failure."""
+        """`now`: monotonic seconds. `before`: the project's value before the failure. To be called while the exception
+        is handled: with an InternalError its traceback is logged."""
         fetch = plan.fetch
-        known = self._failures.get((fetch, subject))
-        since = known.since if known else now
-        is_new = known is None or known.reason != error.reason
-        is_due = known is not None and known.logged_at is not None and now - known.logged_at >= REMINDER
-        is_shared = fetch == "each" and error.reason not in OWN_REASONS
-        if not is_due and (not is_new or (is_shared and error.reason in self._shared)):
-            if is_new:
-                self._failures[fetch, subject] = _Failure(error.reason, since, None)
+        known = self._failures.get((fetch, subject)) or _Failure(error.reason, now, None, has_line=False)
+        logged_at = known.logged_at if known.reason == error.reason else None
+        is_shared = fetch == "revisions" or (fetch == "each" and error.reason not in OWN_REASONS)
+        if logged_at is not None:
+            is_due = now - logged_at >= REMINDER
+        else:
+            is_due = not (is_shared and error.reason in self._shared)
+        self._failures[fetch, subject] = _Failure(
+            error.reason, known.since, now if is_due else logged_at, has_line=known.has_line or is_due
+        )
+        if not is_due:
             return
         if is_shared:
             self._shared.add(error.reason)
-        self._failures[fetch, subject] = _Failure(error.reason, since, now)
-        details = {} if is_new else {"failing_for": f"{now - since:.0f}s"}
+        details = {"failing_for": f"{now - known.since:.0f}s"} if now > known.since else {}
         if error.request_id is not None:
             details["request_id"] = error.request_id
-        self._log.warning(
-            "poll failed" if is_new else "poll still failing",
+        event = "poll failed" if logged_at is None else "poll still failing"
+        is_ours = isinstance(error, InternalError)
+        self._log.log(
+            logging.ERROR if is_ours else logging.WARNING,
+            "unexpected exception in poll (please report)" if is_ours else event,
             **_where(fetch, subject, before),
             reason=error.reason,
             error=str(error),
             **details,
-            next_in=f"{plan.interval:g}s",
+            next_in=f"{_retry_after(fetch, error, plan.interval):g}s",
+            **({"exc_info": True} if is_ours else {}),
         )
 
     async def succeeded(self, fetch: Name, subject: str, before: Project, after: Project) -> None:
         self._shared.clear()
         failure = self._failures.pop((fetch, subject), None)
-        if failure is not None and failure.logged_at is not None:
+        if failure is not None and failure.has_line:
             self._log.info("poll recovered", **_where(fetch, subject, after))
         if fetch == "list":
             await self._listed(before, after)
@@ -160,9 +162,18 @@ class Reporter:
             self._log.warning(DROP_MESSAGES[each.reason], reason=each.reason, **where, **named, count=each.count)
 
 
+def _retry_after(fetch: Name, error: ApiError, interval: float) -> float:
+    """Seconds. An opt-in endpoint that refuses is asked rarely."""
+    is_refused = fetch in {"queue", "revisions"} and isinstance(error, REFUSALS)
+    return max(interval, RETRY_REFUSED) if is_refused else interval
+
+
 def _where(fetch: Name, subject: str, project: Project | None = None) -> dict[str, str]:
     """What a poll was about, by the deployment's name where it is known."""
     if fetch == "each":
         record = project.records.get(subject) if project else None
         return {"deployment": record.name if record else subject}
+    if fetch == "revisions":
+        record = project.records.get(subject) if project else None
+        return {"fetch": fetch, "deployment": record.name if record else subject}
     return {"queue": subject} if fetch == "queue" else {}

@@ -40,13 +40,14 @@ class Spread(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 ships no types
 class SteadyScheduler(AsyncIOScheduler):  # type: ignore[misc]  # APScheduler 3 ships no types
     """Follows steps of the wall clock, by which APScheduler lives: set back an hour, it would not poll for an hour."""
 
-    def __init__(self, on_step: Callable[[float], None]) -> None:
+    def __init__(self, on_step: Callable[[float], None], clock_offset: Callable[[], float]) -> None:
         super().__init__(timezone=UTC)
         self._on_step = on_step
-        self._offset = _clock_offset()
+        self._clock_offset = clock_offset
+        self._offset = clock_offset()
 
     def _process_jobs(self) -> float:
-        step = _clock_offset() - self._offset
+        step = self._clock_offset() - self._offset
         if abs(step) >= CLOCK_STEP:
             self._offset += step
             self._on_step(step)
@@ -55,13 +56,19 @@ class SteadyScheduler(AsyncIOScheduler):  # type: ignore[misc]  # APScheduler 3 
 
 
 class Scheduler:
-    """Runs plans; to be started inside the event loop. `count_missed` is told how many polls did not run."""
+    """Runs plans; to be started inside the event loop. `count_missed` is told how many polls did not run.
 
-    def __init__(self, count_missed: Callable[[int], object]) -> None:
+    `clock_offset`: the wall clock's seconds less the monotonic clock's, which change where it is set."""
+
+    def __init__(
+        self,
+        count_missed: Callable[[int], object],
+        clock_offset: Callable[[], float] = lambda: time.time() - time.monotonic(),
+    ) -> None:
         self._missed = count_missed
         self._last: dict[str, datetime] = {}  # by plan ID: the last time it was due
         self._intervals: dict[str, float] = {}
-        self._jobs = SteadyScheduler(self._shift)
+        self._jobs = SteadyScheduler(self._shift, clock_offset)
         self._jobs.add_listener(self._count_missed, EVENT_JOB_SUBMITTED | EVENT_JOB_MAX_INSTANCES)
 
     def start(self) -> None:
@@ -146,7 +153,3 @@ async def _run_one(plan: Plan, run: Run) -> None:
         await run(plan)
     except asyncio.CancelledError:
         return  # the daemon stops; APScheduler would log this as a failed job
-
-
-def _clock_offset() -> float:
-    return time.time() - time.monotonic()

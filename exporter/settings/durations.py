@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, WithJsonSchema
 
 UNITS = {"y": 31_536_000.0, "w": 604_800.0, "d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}  # seconds
+MAX_DURATION = 100 * UNITS["y"]  # s; clocks and timers overflow far above it
 _DURATION = re.compile("".join(rf"(?:([0-9]{{1,15}}){unit})?" for unit in UNITS))
 
 
@@ -22,7 +23,9 @@ def parse(text: object) -> float:
         raise ValueError(_hint(text))
     seconds = sum(float(count) * unit for count, unit in zip(match.groups(), UNITS.values(), strict=True) if count)
     if not seconds:
-        raise ValueError(f'"{text}" is no time at all; write a duration above 0')
+        raise ValueError(f'"{text}" is zero; write a duration above 0')
+    if seconds > MAX_DURATION:
+        raise ValueError(f'"{text}" is too long; write at most {show(MAX_DURATION)}')
     return seconds
 
 

@@ -1,16 +1,26 @@
-"""The YAML file as plain values, with the line of each key; a key written twice is refused."""
+"""The YAML file as plain values, with the line of each key; whatever is wrong with it is a ConfigError."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from exporter.settings.problems import ConfigError, Problem, show_key
+from exporter.settings.textfile import Unreadable, read_text
 
 KeyPath = tuple[str | int, ...]
+
+MAX_FILE_SIZE = 8 * 2**20  # bytes; 100,000 deployments by name are 3 MiB
+MAX_VALUES = 300_000  # after aliases and merge keys are expanded
+MAX_DEPTH = 50  # nesting; the configuration needs 7
+YAML_TAG = "tag:yaml.org,2002:"
+PLAIN_TAGS = frozenset({f"{YAML_TAG}{kind}" for kind in ("null", "bool", "int", "float", "str", "timestamp", "merge")})
+
+# libyaml's parser is 20 times as fast. Its composer is not used: it overflows the C stack on deep nesting.
+Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,62 +31,185 @@ class ConfigFile:
     values: dict[str, Any] = field(default_factory=dict)
     lines: dict[KeyPath, int] = field(default_factory=dict)
 
+    def line(self, path: KeyPath) -> int | None:
+        """Of the key, or of the nearest one above it; None where the file has none of them."""
+        return next((self.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.lines), None)
+
+    def problem(self, path: KeyPath, message: str) -> Problem:
+        return Problem(self.name, show_key(path), message, self.line(path))
+
 
 def read(name: str) -> ConfigFile:
     """Raises ConfigError where the file cannot be read or is not YAML with a mapping at its top."""
     try:
-        text = Path(name).read_text(encoding="utf-8")
-    except OSError as error:
-        raise _problem(name, f"cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise _problem(name, "is not UTF-8 text") from None
-    loader = yaml.SafeLoader(text)
+        return _parse(name, read_text(name, MAX_FILE_SIZE))
+    except Unreadable as error:
+        raise ConfigError([Problem(name, "", str(error))]) from None
+    except _Refused as error:
+        raise ConfigError([Problem(name, show_key(error.path), error.message, error.line)]) from None
+
+
+def _parse(name: str, text: str) -> ConfigFile:
+    loader = None
     try:
-        node = loader.get_single_node()
-        return _Reader(name, loader).read(node) if node is not None else ConfigFile(name)
+        loader = Loader(text)
+        root = _Composer(loader).document()
+        return _Reader(name, loader).read(root) if root is not None else ConfigFile(name)
+    except yaml.reader.ReaderError as error:
+        at = text.encode()[: error.position].count(b"\n") + 1
+        raise _Refused("has a control character, which YAML does not allow; remove it", at) from None
     except yaml.MarkedYAMLError as error:  # its own text would quote the line, which may hold a key
-        mark = error.problem_mark
-        raise _problem(name, f"is not YAML: {error.problem}", mark.line + 1 if mark else None) from None
-    except (yaml.YAMLError, RecursionError):
-        raise _problem(name, "is not YAML") from None
+        line = min(error.problem_mark.line, text.count("\n")) + 1 if error.problem_mark else None
+        raise _Refused(f"is not valid YAML: {error.problem}; check indentation, brackets and quotes", line) from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
+
+
+class _Refused(Exception):
+    def __init__(self, message: str, line: int | None, path: KeyPath = ()) -> None:
+        super().__init__(message)
+        self.message, self.line, self.path = message, line, path
+
+
+class _Composer:
+    """The parser's events as nodes. An anchor may be defined twice: the nearest one above counts, as YAML says."""
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+        self._anchors: dict[str, yaml.Node] = {}
+
+    def document(self) -> yaml.Node | None:
+        """None where the file is empty."""
+        self._loader.get_event()  # the stream's start
+        if self._loader.check_event(yaml.StreamEndEvent):
+            return None
+        self._loader.get_event()  # the document's start
+        root = self._node(self._loader.get_event(), 1)
+        self._loader.get_event()  # the document's end
+        if not self._loader.check_event(yaml.StreamEndEvent):
+            line = self._loader.peek_event().start_mark.line + 1
+            raise _Refused('has a second document; keep one, and remove the "---" between them', line)
+        return root
+
+    def _node(self, event: Any, depth: int) -> yaml.Node:
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self._anchors:
+                raise _Refused(f"*{event.anchor} has no anchor &{event.anchor} above it; define it first", line)
+            return self._anchors[event.anchor]
+        if depth > MAX_DEPTH:
+            raise _Refused(f"is nested more than {MAX_DEPTH} levels deep; check the brackets", line)
+        node = self._scalar(event) if isinstance(event, yaml.ScalarEvent) else self._collection(event)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = node
+        if isinstance(node, yaml.SequenceNode):
+            node.value.extend(self._children(yaml.SequenceEndEvent, depth))
+        elif isinstance(node, yaml.MappingNode):
+            children = self._children(yaml.MappingEndEvent, depth)
+            node.value.extend((key, next(children)) for key in children)
+        return node
+
+    def _children(self, end: type[yaml.Event], depth: int) -> Iterator[yaml.Node]:
+        while not isinstance(event := self._loader.get_event(), end):
+            yield self._node(event, depth + 1)
+
+    def _scalar(self, event: Any) -> yaml.Node:
+        tag = event.tag
+        if tag in {None, "!"}:
+            tag = self._loader.resolve(yaml.ScalarNode, event.value, event.implicit)
+        return yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark)
+
+    def _collection(self, event: Any) -> yaml.Node:
+        kind = yaml.SequenceNode if isinstance(event, yaml.SequenceStartEvent) else yaml.MappingNode
+        if event.tag not in {None, "!", f"{YAML_TAG}{'seq' if kind is yaml.SequenceNode else 'map'}"}:
+            raise _Refused("has a YAML tag that is not supported; remove it", event.start_mark.line + 1)
+        return kind(event.tag, [], event.start_mark, event.end_mark)
 
 
 class _Reader:
-    def __init__(self, name: str, loader: yaml.SafeLoader) -> None:
+    """Nodes as plain values. Every value is counted, so that nested aliases cannot multiply without end."""
+
+    def __init__(self, name: str, loader: Any) -> None:
         self._loader = loader
         self._file = ConfigFile(name)
+        self._count = 0
 
-    def read(self, node: yaml.Node) -> ConfigFile:
-        if not isinstance(node, yaml.MappingNode):
-            raise _problem(self._file.name, "must be a mapping of keys and values at its top")
-        self._file.values.update(self._mapping(node, ()))
+    def read(self, root: yaml.Node) -> ConfigFile:
+        if not isinstance(root, yaml.MappingNode):
+            raise _Refused("must be a mapping of keys and values at its top", root.start_mark.line + 1)
+        self._file.values.update(self._mapping(root, ()))
         return self._file
 
     def _value(self, node: yaml.Node, path: KeyPath) -> Any:
+        self._count += 1
+        line = node.start_mark.line + 1
+        if self._count > MAX_VALUES or len(path) > MAX_DEPTH:
+            raise _Refused("expands to too many values; use fewer aliases", line, path)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self._item(item, (*path, index)) for index, item in enumerate(node.value)]
-        return self._loader.construct_object(node, deep=True)
+        assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - for the type checker
+        return self._scalar(node, path)
 
     def _item(self, node: yaml.Node, path: KeyPath) -> Any:
         self._file.lines[path] = node.start_mark.line + 1
         return self._value(node, path)
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
-        self._loader.flatten_mapping(node)
         values: dict[str, Any] = {}
-        for key_node, value in node.value:
-            key = str(self._loader.construct_object(key_node, deep=True))
-            below, line = (*path, key), key_node.start_mark.line + 1
-            if key in values:
-                raise _problem(self._file.name, "is written twice; keep one", line, show_key(below))
-            self._file.lines[below] = line
+        for key, (key_node, value) in self._pairs(node, path, 1).items():
+            below = (*path, key)
+            self._file.lines[below] = key_node.start_mark.line + 1
             values[key] = self._value(value, below)
         return values
 
+    def _pairs(self, node: yaml.MappingNode, path: KeyPath, depth: int) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+        """Keys of its own override those of `<<`; of several merged mappings the first one with a key counts."""
+        own: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        merged: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        for key_node, value in node.value:
+            key, line = key_node.value, key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise _Refused("has a key that is not text; write it as text", line, path)
+            if key_node.tag == f"{YAML_TAG}merge":
+                for each in self._merged(value, path, depth):
+                    merged = {**each, **merged}
+            elif key in own:
+                raise _Refused("is written twice; keep one", line, (*path, key))
+            else:
+                own[key] = key_node, value
+        return {**merged, **own}
 
-def _problem(name: str, message: str, line: int | None = None, key: str = "") -> ConfigError:
-    return ConfigError([Problem(name, key, message, line)])
+    def _merged(self, node: yaml.Node, path: KeyPath, depth: int) -> list[dict[str, tuple[yaml.Node, yaml.Node]]]:
+        nodes: list[Any] = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        self._count += 1 + sum(len(each.value) for each in nodes)
+        line = node.start_mark.line + 1
+        if self._count > MAX_VALUES or depth > MAX_DEPTH:
+            raise _Refused("expands to too many values; use fewer aliases", line, path)
+        if not all(isinstance(each, yaml.MappingNode) for each in nodes):
+            raise _Refused("<< needs a mapping, or a list of mappings; write <<: *anchor", line, path)
+        return [self._pairs(each, path, depth + 1) for each in nodes]
+
+    def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
+        line, kind = node.start_mark.line + 1, node.tag.removeprefix(YAML_TAG)
+        try:
+            value = self._loader.construct_object(node, deep=True) if node.tag in PLAIN_TAGS else None
+        except Exception:  # PyYAML's constructors raise whatever int(), float() and datetime() raise
+            raise _Refused(f"is not a valid {kind}; put it in quotes if it is text", line, path) from None
+        if node.tag not in PLAIN_TAGS:
+            raise _Refused("has a YAML tag that is not supported; put it in quotes if it is text", line, path)
+        if value is None:
+            raise _Refused("is empty; give it a value, or remove it", line, path)
+        if isinstance(value, str) and not _is_encodable(value):
+            raise _Refused("has a lone surrogate, which is not a character; remove it", line, path)
+        return value
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

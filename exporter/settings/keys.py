@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import functools
 import stat
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import SecretStr
+
+from exporter.settings.textfile import Unreadable, read_text
+from exporter.settings.values import mistake
+
+MAX_KEY_FILE = 64 * 2**10  # bytes
 
 
 class KeyUnusable(Exception):
@@ -26,20 +35,56 @@ class KeySource:
         if self.file is None:
             return _checked(self.value.get_secret_value() if self.value else "", "the API key")
         try:
-            text = Path(self.file).read_text(encoding="utf-8")
-        except OSError as error:
-            raise KeyUnusable(f"{self.file} cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise KeyUnusable(f"{self.file} does not hold a key: it is not text") from None
-        return _checked(text, self.file)
+            return _checked(read_text(self.file, MAX_KEY_FILE), self.file)
+        except Unreadable as error:
+            raise KeyUnusable(f"{self.file} {error}") from None
+
+
+class KeyReader:
+    """Reads one project's key beside the event loop.
+
+    While a file hangs, as on a network file system that is gone, all callers wait for the one read that hangs."""
+
+    def __init__(self, source: KeySource) -> None:
+        self._source = source
+        self._reading: asyncio.Future[str] | None = None
+
+    async def read(self) -> str:
+        """The key. Raises KeyUnusable."""
+        if self._source.file is None:
+            return self._source.read()
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.get_running_loop().create_future()
+            self._reading.add_done_callback(lambda future: future.cancelled() or future.exception())  # as retrieved
+            threading.Thread(target=self._read, args=(self._reading,), name="key reader", daemon=True).start()
+        return await asyncio.shield(self._reading)
+
+    def _read(self, future: asyncio.Future[str]) -> None:
+        try:
+            key = self._source.read()
+        except Exception as error:
+            _settle(future, functools.partial(future.set_exception, error))
+        else:
+            _settle(future, functools.partial(future.set_result, key))
+
+
+def _settle(future: asyncio.Future[str], settle: Callable[[], None]) -> None:
+    def unless_cancelled() -> None:
+        if not future.done():
+            settle()
+
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        future.get_loop().call_soon_threadsafe(unless_cancelled)
 
 
 def _checked(text: str, where: str) -> str:
     key = text.strip()
     if not key:
-        raise KeyUnusable(f"{where} is empty")
+        raise KeyUnusable(f"{where} is empty; put the project's API key there")
+    if reason := mistake(key):
+        raise KeyUnusable(f"{where} {reason}")
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise KeyUnusable(f"{where} does not hold a key: it has characters that no key has")
+        raise KeyUnusable(f"{where} has characters that no API key has; put the key alone there")
     return key
 
 
@@ -49,9 +94,3 @@ def is_open(file: str) -> bool:
         return bool(Path(file).stat().st_mode & stat.S_IROTH)
     except OSError:
         return False
-
-
-def from_environment(environ: Mapping[str, str], variable: str) -> KeySource | None:
-    """None where the variable is not set."""
-    value = environ.get(variable)
-    return KeySource(value=SecretStr(value)) if value is not None else None

@@ -1,18 +1,19 @@
-"""Command line over environment over file over defaults, read in one go with all problems at once."""
+"""Flags over environment over file over defaults, read in one go with all problems at once."""
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsError
+from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, PydanticBaseSettingsSource
 
+from exporter.settings import environment, web_config
 from exporter.settings import file as config_file
-from exporter.settings import web_config
+from exporter.settings.environment import FILE_VARIABLE
 from exporter.settings.file import ConfigFile, KeyPath
 from exporter.settings.keys import is_open
 from exporter.settings.model import ENV_PREFIX, SECTIONS, Settings, option_name
@@ -20,10 +21,8 @@ from exporter.settings.problems import ConfigError, Problem, message, show_key
 from exporter.settings.projects import Project, resolve
 from exporter.settings.web_config import WebConfig
 
-FILE_VARIABLE = f"{ENV_PREFIX}CONFIG__FILE"
-# What Kubernetes sets in every pod beside a Service named together-exporter.
-SERVICE_LINK = re.compile(f"{ENV_PREFIX}(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_[0-9]+_.*)?)")
 KNOWN_KEYS = {section: tuple(model.model_fields) for section, model in SECTIONS.items()}
+FILE_KEYS = ("api_key_file", "ca_file")  # of a project; relative to the configuration file's directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,39 +36,62 @@ class Loaded:
 
     def open_key_files(self) -> list[tuple[str, str]]:
         """(project, file) for each file that holds a project's key and that everyone on the machine can read."""
-        given = zip(self.projects, self.settings.projects, strict=True)
-        files = [(project.name, project.key.file or (self.file if said.api_key else "")) for project, said in given]
+        pairs = zip(self.projects, self.settings.projects, strict=True)
+        files = [(project.name, project.key.file or (self.file if given.api_key else "")) for project, given in pairs]
         return [(name, file) for name, file in files if file and is_open(file)]
 
 
 def load(options: Mapping[str, Any], file: str | None = None) -> Loaded:
     """`options`: what the command line gave, nested as in the file. Raises ConfigError with every problem found."""
-    name = file or os.environ.get(FILE_VARIABLE)
-    given = config_file.read(name) if name else ConfigFile()
-    problems = list(_unknown_variables(os.environ))
+    given, variables, problems = _sources(file)
+    place = _Place(options, variables, given)
     try:
-        settings = _settings(options, given)
+        settings = _settings(options, variables, given)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         paths = [d["loc"] for d in details]  # a list whose items are wrong is not, for that, too short
         deepest = [d for d in details if not any(p != d["loc"] and p[: len(d["loc"])] == d["loc"] for p in paths)]
-        problems += [_problem(_path(d["loc"]), message(d, KNOWN_KEYS), options, given) for d in deepest]
-        raise ConfigError(problems) from None
-    except SettingsError as error:
-        raise ConfigError([*problems, Problem(_variable(error), "", "is not the JSON that a list needs")]) from None
-    projects, misfits = resolve(settings, os.environ)
-    problems += [_problem(path, hint, options, given) for path, hint in misfits]
+        problems += [place.problem(_path(d["loc"]), message(d, KNOWN_KEYS)) for d in deepest]
+        raise ConfigError(_sorted(problems)) from None
+    projects, misfits = resolve(settings, os.environ, place.problem)
+    problems += misfits
     web = WebConfig()
     try:
         web = web_config.read(settings.web.config_file) if settings.web.config_file else web
     except ConfigError as error:
         problems += error.problems
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(_sorted(problems))
     return Loaded(settings, tuple(projects), given.name, web)
 
 
-def _settings(options: Mapping[str, Any], given: ConfigFile) -> Settings:
+def _sources(file: str | None) -> tuple[ConfigFile, dict[str, str], list[Problem]]:
+    variables, problems = environment.settings(os.environ)
+    if file is None:
+        try:
+            file = environment.value(os.environ, FILE_VARIABLE)
+        except ValueError as error:
+            raise ConfigError([Problem(FILE_VARIABLE, "", str(error))]) from None
+    given = config_file.read(file) if file is not None else ConfigFile()
+    _beside(given)
+    return given, variables, problems
+
+
+def _beside(given: ConfigFile) -> None:
+    """Relative paths in the file are relative to it, wherever the exporter was started."""
+    folder = Path(given.name).parent
+    projects = given.values.get("projects")
+    sections: list[tuple[Any, tuple[str, ...]]] = [
+        (each, FILE_KEYS) for each in (projects if isinstance(projects, list) else [])
+    ]
+    sections.append((given.values.get("web"), ("config_file",)))
+    for section, keys in sections:
+        for key in keys:
+            if isinstance(section, dict) and isinstance(section.get(key), str) and section[key]:
+                section[key] = str(folder / section[key])
+
+
+def _settings(options: Mapping[str, Any], variables: Mapping[str, str], given: ConfigFile) -> Settings:
     class Sourced(Settings):
         @classmethod
         def settings_customise_sources(
@@ -80,24 +102,11 @@ def _settings(options: Mapping[str, Any], given: ConfigFile) -> Settings:
             dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings' signature
             file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings' signature
         ) -> tuple[PydanticBaseSettingsSource, ...]:
+            assert isinstance(env_settings, EnvSettingsSource)  # noqa: S101 - for the type checker
+            env_settings.env_vars = {name.lower(): value for name, value in variables.items()}
             return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=given.values)
 
     return Sourced(**options)
-
-
-def _unknown_variables(environ: Mapping[str, str]) -> Iterator[Problem]:
-    """A mistyped variable must not pass in silence either; nested keys are refused by the settings themselves."""
-    known = {f"{ENV_PREFIX}{key.upper()}" for key in Settings.model_fields}
-    for name in sorted(environ):
-        if not name.startswith(ENV_PREFIX) or name == FILE_VARIABLE or SERVICE_LINK.fullmatch(name):
-            continue
-        if name.split("__")[0] not in known:
-            text = message({"type": "extra_forbidden", "loc": (_key(name),), "msg": "", "input": ""}, KNOWN_KEYS)
-            yield Problem(name, "", text.replace("key", "setting", 1))
-
-
-def _key(variable: str) -> str:
-    return variable.removeprefix(ENV_PREFIX).lower()
 
 
 def _path(location: tuple[str | int, ...]) -> KeyPath:
@@ -105,27 +114,36 @@ def _path(location: tuple[str | int, ...]) -> KeyPath:
     return tuple(step for step in location if step != "[key]")
 
 
-def _problem(path: KeyPath, text: str, options: Mapping[str, Any], given: ConfigFile) -> Problem:
-    """Names the place that set the key: an option, a variable, or the file with its line."""
-    names = [str(step) for step in path]
-    if _reaches(options, path):
-        return Problem(option_name(tuple(names)), "", text)
-    for depth in range(len(names), 0, -1):
-        variable = ENV_PREFIX + "__".join(names[:depth]).upper()
-        if variable in os.environ:
-            return Problem(variable, show_key(path) if depth < len(names) else "", text)
-    line = next((given.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in given.lines), None)
-    return Problem(given.name, show_key(path), text, line)
+def _sorted(problems: list[Problem]) -> list[Problem]:
+    """As they stand in the file; first those that stand in none."""
+    return sorted(problems, key=lambda problem: problem.line or 0)
 
 
-def _reaches(values: Any, path: KeyPath) -> bool:
-    for step in path:
-        if not isinstance(values, Mapping) or step not in values:
-            return False
-        values = values[step]
-    return bool(path)
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Names the place that set a key: an option, a variable, or the file with its line."""
 
+    options: Mapping[str, Any]
+    variables: Mapping[str, str]
+    file: ConfigFile
 
-def _variable(error: SettingsError) -> str:
-    match = re.search(r'field "(\w+)"', str(error))
-    return f"{ENV_PREFIX}{match[1].upper()}" if match else ENV_PREFIX
+    def problem(self, path: KeyPath, text: str) -> Problem:
+        names = [str(step) for step in path]
+        if self._is_option(path):
+            return Problem(option_name(tuple(names[:2])), "", text)
+        for depth in range(len(names), 0, -1):
+            variable = ENV_PREFIX + "__".join(names[:depth]).upper()
+            if variable in self.variables:
+                return Problem(variable, show_key(path) if depth < len(names) else "", text)
+        return self.file.problem(path, text)
+
+    def _is_option(self, path: KeyPath) -> bool:
+        """Options are keys at the top, or keys of a section; a list's items are the option's."""
+        values: Any = self.options
+        for step in path:
+            if not isinstance(values, Mapping):
+                return True
+            if step not in values:
+                return False
+            values = values[step]
+        return bool(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -15,23 +16,27 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from exporter.labels import collision
+from exporter.patterns import compiled
+from exporter.settings.addresses import parse as parse_address
 from exporter.settings.durations import IN_JSON, Duration, parse
 
 ENV_PREFIX = "TOGETHER_EXPORTER_"
 DEFAULT_BASE_URL = "https://api.together.ai/v1"
 MIN_POLL_INTERVAL = 0.1  # s
-RESERVED_PATHS = frozenset({"/", "/-/healthy", "/-/ready", "/-/reload", "/api/v1/status"})
+MAX_COUNT = 1_000_000  # of anything that is counted; what is above it is a slip of the hand
+PATH = re.compile(r"((?!\.{1,2}(/|$))[\w.~-]+(/(?!\.{1,2}(/|$))[\w.~-]+)*)?", re.ASCII)  # what needs no escapes
+RESERVED_PATHS = frozenset({"/", "/-/healthy", "/-/ready", "/-/reload", "/api/v1/status", "/api/v1/sd"})
 
 
-def _regex(text: object) -> object:
-    if isinstance(text, str):
-        try:
-            return re.compile(text)
-        except re.error as error:
-            raise ValueError(f"is not a regular expression: {error}") from None
-    raise ValueError("must be a regular expression, as text in quotes")
+def _pattern(text: str) -> str:
+    compiled(text)
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_pattern), WithJsonSchema({"type": "string", "format": "regex"})]
 
 
 def _poll_interval(text: object) -> float:
@@ -48,12 +53,71 @@ def _deployment_name(name: str) -> str:
 
 
 def _telemetry_path(path: str) -> str:
-    if not path.startswith("/") or path in RESERVED_PATHS:
-        raise ValueError('must start with "/" and be none of the exporter\'s other paths')
+    if not path.startswith("/") or not PATH.fullmatch(path[1:]) or path in RESERVED_PATHS:
+        raise ValueError("must be a path such as /metrics, and none of the exporter's other paths")
     return path
 
 
-Regex = Annotated[re.Pattern[str], BeforeValidator(_regex), WithJsonSchema({"type": "string", "format": "regex"})]
+def _route_prefix(prefix: str) -> str:
+    """With a slash at its start and none at its end; "" for no prefix."""
+    path = prefix.strip("/")
+    if not PATH.fullmatch(path):
+        raise ValueError('must be a path of letters, digits and any of "-_.~/", such as /together')
+    return f"/{path}" if path else ""
+
+
+def _listen_address(text: str) -> str:
+    parse_address(text)
+    return text.strip()
+
+
+def _one_or_more(value: object) -> object:
+    """Text is one address, or a JSON list of them as a variable holds it; `[::1]:10170` is no JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        addresses = json.loads(value)
+    except (ValueError, RecursionError):
+        return (value,)
+    return addresses if isinstance(addresses, list) else (value,)
+
+
+def _each_once(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    for address in addresses:
+        if addresses.count(address) > 1 and parse_address(address).port:
+            raise ValueError(f'has "{address}" more than once; keep one')
+    return addresses
+
+
+def _text_in_quotes(value: object) -> object:
+    """What YAML reads as something else, such as 12345, no or 12:30, would not be the name that was written."""
+    if not isinstance(value, str):
+        raise ValueError("must be text; put it in quotes")
+    return value
+
+
+def _labels(labels: dict[str, str]) -> dict[str, str]:
+    if problem := collision(labels):
+        raise ValueError(problem)
+    return labels
+
+
+def _label_variables(names: tuple[str, ...]) -> tuple[str, ...]:
+    if problem := collision(names):
+        raise ValueError(problem)
+    return names
+
+
+Name = Annotated[str, Field(min_length=1)]
+LabelMap = Annotated[dict[str, str], AfterValidator(_labels)]
+ListenAddresses = Annotated[
+    tuple[Annotated[str, AfterValidator(_listen_address)], ...],
+    Field(min_length=1),
+    NoDecode,
+    BeforeValidator(_one_or_more),
+    AfterValidator(_each_once),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
 PollInterval = Annotated[float, BeforeValidator(_poll_interval), IN_JSON]
 
 
@@ -76,22 +140,34 @@ class DeploymentSettings(_Section):
     poll_interval: PollInterval | None = Field(
         None, description="How often to poll this deployment; the project's by default."
     )
+    labels: LabelMap = Field(default_factory=dict, description="Your own labels of this deployment.")
 
     @model_validator(mode="before")
     @classmethod
     def _plain_name(cls, data: Any) -> Any:
-        return {"name": data} if isinstance(data, str) else data
+        return data if isinstance(data, dict) else {"name": _text_in_quotes(data)}
+
+
+class LabelRuleSettings(_Section):
+    """Labels for the deployments whose name matches."""
+
+    match: Pattern = Field(description="The regular expression that the whole name must match.")
+    labels: LabelMap = Field(description="The labels that matching deployments get.")
 
 
 class ProjectSettings(_Section):
     """One Together project: what one API key sees."""
 
-    name: Annotated[str, Field(min_length=1)] = Field("default", description="The label `project`.")
-    api_key_file: str | None = Field(None, description="A file that holds the key; read again when it changes.")
-    api_key_env: str | None = Field(None, description="The environment variable that holds the key.")
+    name: Name = Field("default", description="The label `project`.")
+    api_key_file: Name | None = Field(None, description="A file that holds the key; read again when it changes.")
+    api_key_env: Name | None = Field(None, description="The environment variable that holds the key.")
     api_key: SecretStr | None = Field(None, description="The key itself; discouraged, files get copied.")
     base_url: str | None = Field(
         None, description=f"Where the API is; TOGETHER_BASE_URL or {DEFAULT_BASE_URL} by default."
+    )
+    ca_file: Name | None = Field(
+        None,
+        description="A PEM file with the certificate authority of base_url; SSL_CERT_FILE or the system's by default.",
     )
     fetch: Literal["each", "list"] | None = Field(
         None,
@@ -101,12 +177,29 @@ class ProjectSettings(_Section):
     deployments: tuple[DeploymentSettings, ...] | None = Field(
         None, description="The deployments to poll, by name or ID; absent: all that the key sees."
     )
-    include: tuple[Regex, ...] = Field((), description="Of the discovered, only names that match one of these whole.")
-    exclude: tuple[Regex, ...] = Field((), description="Of the discovered, no names that match one of these whole.")
+    include: tuple[Pattern, ...] = Field(
+        (), min_length=1, description="Export only discovered deployments whose whole name matches one of these."
+    )
+    exclude: tuple[Pattern, ...] = Field(
+        (), description="Do not export discovered deployments whose whole name matches one of these."
+    )
+    labels: LabelMap = Field(
+        default_factory=dict,
+        description="Your own labels of all deployments, exported by `together_deployment_labels` as `label_*`.",
+    )
+    label_rules: tuple[LabelRuleSettings, ...] = Field(
+        (), description="Labels for deployments whose name matches; of several matching rules, the last one wins."
+    )
+    label_variables: tuple[Name, ...] = Field(
+        (), description="Environment variables of a deployment whose plain value becomes a label; never a secret's."
+    )
     max_requests_per_second: float = Field(
         5.0, gt=0, le=1000, description="Never more than this to the API, retries included."
     )
     queue: bool = Field(False, description="Also read the queue of each deployment that a queue scales.")
+    queues: tuple[Name, ...] = Field((), description="More queues to read, by name.")
+    revisions: bool = Field(False, description="Also read the current revision of each deployment when it changes.")
+    replica_metrics: bool | None = Field(None, description="Overrides the general one for this project.")
     poll_interval: PollInterval | None = Field(None, description="Overrides the general one for this project.")
     poll_timeout: Duration | None = Field(None, description="Overrides the general one for this project.")
     stale_after: Duration | None = Field(None, description="Overrides the general one for this project.")
@@ -120,16 +213,23 @@ class ProjectSettings(_Section):
 
 
 class WebSettings(_Section):
-    listen_address: str = Field(":10170", description="Host and port to listen on; no host means all.")
+    listen_address: ListenAddresses = Field(
+        (":10170",), description="Host and port to listen on, or a list of them; no host means all addresses."
+    )
     telemetry_path: Annotated[str, AfterValidator(_telemetry_path)] = Field(
         "/metrics", description="Where the metrics are."
     )
-    config_file: str | None = Field(
+    route_prefix: Annotated[str, AfterValidator(_route_prefix)] = Field(
+        "", description="A path that all others are below, such as /together, for a proxy that does not strip it."
+    )
+    config_file: Name | None = Field(
         None, description="TLS and basic auth, in the format of Prometheus' exporter-toolkit."
     )
     enable_lifecycle: bool = Field(False, description="Allow POST /-/reload.")
-    max_connections: int = Field(512, ge=1, description="Connections at a time; the longest idle one makes room.")
-    max_requests: int = Field(40, ge=1, description="Scrapes at a time; the next one is answered 503.")
+    max_connections: int = Field(
+        512, ge=1, le=MAX_COUNT, description="Connections at a time; the longest idle one makes room."
+    )
+    max_requests: int = Field(40, ge=1, le=MAX_COUNT, description="Scrapes at a time; the next one is answered 503.")
 
 
 class LogSettings(_Section):
@@ -138,8 +238,8 @@ class LogSettings(_Section):
 
 
 class ShardSettings(_Section):
-    index: int = Field(0, ge=0, description="Which shard this exporter is, from 0.")
-    total: int = Field(1, ge=1, description="How many shards share the deployments.")
+    index: int = Field(0, ge=0, le=MAX_COUNT, description="Which shard this exporter is, from 0.")
+    total: int = Field(1, ge=1, le=MAX_COUNT, description="How many shards share the deployments.")
 
 
 class Settings(BaseSettings):
@@ -165,8 +265,12 @@ class Settings(BaseSettings):
         (ProjectSettings(),), min_length=1, description="The projects to poll; by default the one of TOGETHER_API_KEY."
     )
     replica_metrics: bool = Field(True, description="Per-replica series; false keeps only the counts per status.")
-    max_replicas_per_deployment: int = Field(200, ge=0, description="Replicas that get series of their own.")
-    max_deployments_per_project: int = Field(10_000, ge=1, description="Deployments of a project that are exported.")
+    max_replicas_per_deployment: int = Field(
+        200, ge=0, le=MAX_COUNT, description="Replicas that get series of their own."
+    )
+    max_deployments_per_project: int = Field(
+        10_000, ge=1, le=MAX_COUNT, description="Deployments of a project that are exported."
+    )
     gpu_hourly_cost: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
         default_factory=dict, description="Your own prices of one GPU hour, by GPU type; none are built in."
     )
@@ -179,6 +283,7 @@ SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     (): Settings,
     ("projects",): ProjectSettings,
     ("projects", "deployments"): DeploymentSettings,
+    ("projects", "label_rules"): LabelRuleSettings,
     ("web",): WebSettings,
     ("log",): LogSettings,
     ("shard",): ShardSettings,

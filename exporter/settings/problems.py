@@ -1,16 +1,17 @@
-"""What is wrong with a configuration: where, what, and the hint. Never the value of a secret."""
+"""What is wrong with a configuration: where, what, and what to do. Never the value of a secret."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic_core import ErrorDetails
+if TYPE_CHECKING:  # the health check reads files too, and starts every few seconds
+    from pydantic_core import ErrorDetails
 
 EXIT_CODE = 2
-# pydantic's words for people who do not read Python; what is not here keeps pydantic's message.
+# For readers who do not know Python; pydantic's own message stands for what is not here.
 HINTS = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
@@ -23,8 +24,9 @@ HINTS = {
     "list_type": "must be a list",
     "missing": "is missing; add it",
     "model_type": "must be a mapping of keys and values",
+    "string_too_short": "must not be empty; give it a value, or remove it",
     "string_type": "must be text; put it in quotes",
-    "too_short": "must not be empty",
+    "too_short": "must not be empty; list something, or remove it",
     "tuple_type": "must be a list",
 }
 
@@ -39,8 +41,9 @@ class Problem:
     line: int | None = None
 
     def __str__(self) -> str:
-        where = ": ".join(part for part in (self.source, self.key) if part)
-        return f"{where}: {self.message}" + (f" (line {self.line})" if self.line else "")
+        place = f"{self.source}:{self.line}" if self.line else self.source
+        text = ": ".join(part for part in (place, self.key, self.message) if part)
+        return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
 
 
 class ConfigError(Exception):

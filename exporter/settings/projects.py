@@ -1,39 +1,55 @@
-"""Projects with everything filled in: what one does not say comes from the general settings or the environment."""
+"""Projects with everything filled in: what one does not set comes from the general settings or the environment."""
 
 from __future__ import annotations
 
-import re
+import ssl
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
+from exporter.labels import LabelRule, Labels, exported, exported_name
+from exporter.patterns import matches
+from exporter.settings import environment, trust
 from exporter.settings.durations import show
-from exporter.settings.keys import KeySource, KeyUnusable, from_environment
+from exporter.settings.keys import KeySource, KeyUnusable
 from exporter.settings.model import DEFAULT_BASE_URL, ProjectSettings, Settings
+from exporter.settings.problems import Problem
+from exporter.settings.proxies import ProxyRefused, proxy_for
+from exporter.settings.urls import base_url
 
 API_KEY_VARIABLE, BASE_URL_VARIABLE = "TOGETHER_API_KEY", "TOGETHER_BASE_URL"  # of Together's own SDK
-API_VERSION = "v1"
 STALE_AFTER = 300.0  # s; the default
 STALE_POLLS = 3  # at least so many poll intervals, by default
 
 KeyPath = tuple[str | int, ...]
+Locate = Callable[[KeyPath, str], Problem]
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """One project, ready to be polled. Times are seconds; `deployments`: each one's interval, None discovers."""
+    """One project, ready to be polled. Times are seconds; `deployments`: each one's interval, None discovers.
+
+    `proxy`: the proxy's URL, None for a direct connection. `tls`: None where nothing is encrypted. `include` and
+    `exclude`: for `settings.patterns`. Equal projects of two loads may go on with the same connections."""
 
     name: str
     base_url: str
     key: KeySource
+    proxy: SecretStr | None
+    tls: ssl.SSLContext | None
     fetch: Literal["each", "list"]
     deployments: Mapping[str, float] | None
-    include: tuple[re.Pattern[str], ...]
-    exclude: tuple[re.Pattern[str], ...]
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    labels: Labels
     max_requests_per_second: float
     queue: bool
+    queues: tuple[str, ...]
+    revisions: bool
+    replica_metrics: bool
     poll_interval: float
     poll_timeout: float
     stale_after: float
@@ -47,61 +63,28 @@ class Project:
 
     def wants(self, name: str) -> bool:
         """Whether a discovered deployment of this name is exported."""
-        included = not self.include or any(pattern.fullmatch(name) for pattern in self.include)
-        return included and not any(pattern.fullmatch(name) for pattern in self.exclude)
+        included = not self.include or any(matches(pattern, name) for pattern in self.include)
+        return included and not any(matches(pattern, name) for pattern in self.exclude)
 
 
-def resolve(settings: Settings, environ: Mapping[str, str]) -> tuple[list[Project], list[tuple[KeyPath, str]]]:
-    """The projects, and (key path, hint) for each thing that does not fit together."""
-    projects, problems = [], list(_doubled(settings))
+def resolve(settings: Settings, environ: Mapping[str, str], locate: Locate) -> tuple[list[Project], list[Problem]]:
+    """The projects that can be polled, and everything that does not fit together. `locate`: names a key's place."""
+    projects, problems = [], [locate(*each) for each in _conflicts(settings)]
     for index, given in enumerate(settings.projects):
-        project = _project(given, settings, environ)
-        problems += [(("projects", index, *path), hint) for path, hint in _misfits(given, project, environ)]
-        projects.append(project)
-    if settings.shard.index >= settings.shard.total:
-        problems.append((("shard", "index"), f"must be below shard.total, which is {settings.shard.total}"))
+
+        def locate_in(path: KeyPath, text: str, index: int = index) -> Problem:
+            return locate(("projects", index, *path), text)
+
+        resolver = _Resolver(given, settings, environ, locate_in)
+        project = resolver.project()
+        problems += resolver.problems
+        if not resolver.problems:
+            projects.append(project)
     return projects, problems
 
 
-def _project(given: ProjectSettings, settings: Settings, environ: Mapping[str, str]) -> Project:
-    interval = given.poll_interval or settings.poll_interval
-    named = given.deployments
-    intervals = None if named is None else {d.name: d.poll_interval or interval for d in named}
-    longest = max((intervals or {}).values(), default=interval)
-    return Project(
-        name=given.name,
-        base_url=base_url(given.base_url or environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL),
-        key=_key(given, environ) or KeySource(),
-        fetch=given.fetch or ("list" if named is None else "each"),
-        deployments=intervals,
-        include=given.include,
-        exclude=given.exclude,
-        max_requests_per_second=given.max_requests_per_second,
-        queue=given.queue,
-        poll_interval=interval,
-        poll_timeout=given.poll_timeout or settings.poll_timeout,
-        stale_after=given.stale_after or settings.stale_after or max(STALE_AFTER, STALE_POLLS * longest),
-    )
-
-
-def base_url(text: str) -> str:
-    """With its `/v1` and without a slash at the end, however it was given."""
-    text = text.rstrip("/")
-    return text if text.rsplit("/", 1)[-1] == API_VERSION else f"{text}/{API_VERSION}"
-
-
-def _key(given: ProjectSettings, environ: Mapping[str, str]) -> KeySource | None:
-    if given.api_key_file is not None:
-        return KeySource(file=given.api_key_file)
-    if given.api_key_env is not None:
-        return from_environment(environ, given.api_key_env)
-    if given.api_key is not None:
-        return KeySource(value=given.api_key)
-    return from_environment(environ, API_KEY_VARIABLE)
-
-
 def key_place(given: ProjectSettings) -> str:
-    """Where the project's key comes from, in words."""
+    """Where the project's key comes from, as `check` prints it."""
     if given.api_key_file is not None:
         return f"the file {given.api_key_file}"
     if given.api_key is not None:
@@ -109,24 +92,139 @@ def key_place(given: ProjectSettings) -> str:
     return f"the variable {given.api_key_env or API_KEY_VARIABLE}"
 
 
-def _doubled(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
+class _Resolver:
+    """One project. What cannot be resolved becomes a problem, and the project is not to be used."""
+
+    def __init__(self, given: ProjectSettings, settings: Settings, environ: Mapping[str, str], locate: Locate) -> None:
+        self._given = given
+        self._settings = settings
+        self._environ = environ
+        self._locate = locate
+        self.problems: list[Problem] = []
+
+    def project(self) -> Project:
+        given, settings = self._given, self._settings
+        interval = given.poll_interval or settings.poll_interval
+        intervals = None
+        if given.deployments is not None:
+            intervals = {d.name: d.poll_interval or interval for d in given.deployments}
+        url = self._base_url()
+        proxy = self._proxy(url)
+        longest = max((intervals or {}).values(), default=interval)
+        project = Project(
+            name=given.name,
+            base_url=url,
+            key=self._key(),
+            proxy=proxy,
+            tls=self._tls(url, proxy),
+            fetch=given.fetch or ("list" if intervals is None else "each"),
+            deployments=intervals,
+            include=given.include,
+            exclude=given.exclude,
+            labels=_labels(given),
+            max_requests_per_second=given.max_requests_per_second,
+            queue=given.queue,
+            queues=given.queues,
+            revisions=given.revisions,
+            replica_metrics=settings.replica_metrics if given.replica_metrics is None else given.replica_metrics,
+            poll_interval=interval,
+            poll_timeout=given.poll_timeout or settings.poll_timeout,
+            stale_after=given.stale_after or settings.stale_after or max(STALE_AFTER, STALE_POLLS * longest),
+        )
+        self.problems += [self._locate(*each) for each in _misfits(given, project)]
+        return project
+
+    def _base_url(self) -> str:
+        """The default where the given one cannot be used."""
+        try:
+            if self._given.base_url is not None:
+                return base_url(self._given.base_url)
+        except ValueError as error:
+            self.problems.append(self._locate(("base_url",), str(error)))
+        try:
+            return base_url(environment.value(self._environ, BASE_URL_VARIABLE) or DEFAULT_BASE_URL)
+        except ValueError as error:
+            self.problems.append(Problem(BASE_URL_VARIABLE, "", str(error)))
+        return DEFAULT_BASE_URL
+
+    def _proxy(self, url: str) -> SecretStr | None:
+        try:
+            return proxy_for(url, self._environ)
+        except ProxyRefused as error:
+            self.problems.append(Problem(error.variable, "", str(error)))
+        return None
+
+    def _tls(self, url: str, proxy: SecretStr | None) -> ssl.SSLContext | None:
+        urls = (url, proxy.get_secret_value() if proxy else "")
+        if self._given.ca_file is None and not any(each.lower().startswith("https:") for each in urls):
+            return None
+        try:
+            return trust.tls_context(self._given.ca_file, self._environ)
+        except trust.TrustRefused as error:
+            at = self._locate(("ca_file",), str(error))
+            self.problems.append(Problem(error.variable, "", str(error)) if error.variable else at)
+        return None
+
+    def _key(self) -> KeySource:
+        given = self._given
+        if given.api_key_file is not None:
+            return self._usable(KeySource(file=given.api_key_file), "api_key_file")
+        if given.api_key is not None:
+            return self._usable(KeySource(value=given.api_key), "api_key")
+        variable = given.api_key_env or API_KEY_VARIABLE
+        try:
+            text = environment.value(self._environ, variable)
+        except ValueError as error:
+            self.problems.append(self._key_problem(variable, str(error)))
+            return KeySource()
+        if text is None:
+            self.problems.append(self._key_problem(variable, None))
+            return KeySource()
+        return self._usable(KeySource(value=SecretStr(text)), "api_key_env", variable)
+
+    def _usable(self, source: KeySource, kind: str, variable: str | None = None) -> KeySource:
+        try:
+            source.read()
+        except KeyUnusable as error:
+            text = str(error).removeprefix("the API key ") if variable else str(error)
+            problem = self._key_problem(variable, text) if variable else self._locate((kind,), text)
+            self.problems.append(problem)
+        return source
+
+    def _key_problem(self, variable: str, text: str | None) -> Problem:
+        """Of a variable that holds a key; `text` None where it is not set."""
+        if self._given.api_key_env is not None:
+            text = text or "is not set; set it to the project's API key"
+            return self._locate(("api_key_env",), f"{variable} {text}")
+        if text is not None:
+            return Problem(variable, "", text)
+        return self._locate((), f"has no API key; set {variable}, or give api_key_file")
+
+
+def _labels(given: ProjectSettings) -> Labels:
+    return Labels(
+        common=exported(given.labels),
+        variables={variable: exported_name(variable) for variable in given.label_variables},
+        rules=tuple(LabelRule(rule.match, exported(rule.labels)) for rule in given.label_rules),
+        deployments={d.name: exported(d.labels) for d in given.deployments or () if d.labels},
+    )
+
+
+def _conflicts(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
+    """Between projects, and of the general settings."""
     names = Counter(project.name for project in settings.projects)
     for index, project in enumerate(settings.projects):
         if names[project.name] > 1:
             yield ("projects", index, "name"), f'"{project.name}" names more than one project; give each its own'
-        deployments = Counter(d.name for d in project.deployments or ())
-        for name, count in deployments.items():
-            if count > 1:
-                yield ("projects", index, "deployments"), f'"{name}" is listed {count} times; keep one'
+    if settings.shard.index >= settings.shard.total:
+        yield ("shard", "index"), f"must be below shard.total, which is {settings.shard.total}"
 
 
-def _misfits(given: ProjectSettings, project: Project, environ: Mapping[str, str]) -> Iterator[tuple[KeyPath, str]]:
-    yield from _key_misfits(given, project, environ)
-    url = _split(project.base_url)
-    if url is None:
-        yield ("base_url",), "is not a URL; write one such as https://api.together.ai/v1"
-    elif "@" in urlsplit(project.base_url).netloc:
-        yield ("base_url",), "holds a user or a password, which logs would show; remove it"
+def _misfits(given: ProjectSettings, project: Project) -> Iterator[tuple[KeyPath, str]]:
+    """Keys of one project that do not fit together."""
+    for name, count in Counter(d.name for d in given.deployments or ()).items():
+        if count > 1:
+            yield ("deployments",), f'"{name}" is listed {count} times; keep one'
     if project.fetch == "each" and not given.deployments:
         yield ("fetch",), "each needs `deployments`; list them, or write fetch: list to discover them"
     if given.deployments is not None and not given.deployments:
@@ -137,31 +235,5 @@ def _misfits(given: ProjectSettings, project: Project, environ: Mapping[str, str
         yield ("deployments",), "a poll_interval of its own needs fetch: each; a list is fetched as a whole"
     slowest = max((project.deployments or {}).values(), default=project.poll_interval)
     if project.stale_after < slowest:
-        yield (
-            ("stale_after",),
-            f"{show(project.stale_after)} is shorter than poll_interval {show(slowest)}; make it longer",
-        )
-
-
-def _key_misfits(given: ProjectSettings, project: Project, environ: Mapping[str, str]) -> Iterator[tuple[KeyPath, str]]:
-    kinds = ("api_key_file", "api_key_env", "api_key")
-    kind = next((name for name in kinds if getattr(given, name) is not None), None)
-    if kind == "api_key_env" and given.api_key_env not in environ:
-        yield ("api_key_env",), f"{given.api_key_env} is not set; set it to the project's API key"
-    elif kind is None and API_KEY_VARIABLE not in environ:
-        yield (), f"has no API key; set {API_KEY_VARIABLE}, or give api_key_file"
-    else:
-        try:
-            project.key.read()
-        except KeyUnusable as error:
-            yield (kind,) if kind else (), f"{error}; put the project's API key there"
-
-
-def _split(url: str) -> str | None:
-    """The host; None where there is no usable one."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return None
-    return parts.hostname if parts.scheme in {"http", "https"} else None
+        text = f"{show(project.stale_after)} is shorter than poll_interval {show(slowest)}; make it longer"
+        yield ("stale_after",), text

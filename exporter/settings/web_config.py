@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import ssl
 import tempfile
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -17,8 +17,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from exporter.settings import file as config_file
 from exporter.settings.durations import Duration
 from exporter.settings.file import ConfigFile, KeyPath
-from exporter.settings.problems import ConfigError, Problem, message, show_key
+from exporter.settings.problems import ConfigError, Problem, message
+from exporter.settings.textfile import Unreadable, read_bytes
 
+MAX_PEM = 2**20  # bytes of a file with certificates or a key
 BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
 VERSIONS = {
     "TLS10": ssl.TLSVersion.TLSv1,
@@ -99,7 +101,7 @@ def _cipher(name: str) -> str:
 
 def _header(name: str) -> str:
     if name not in HEADERS:
-        raise ValueError(f"is not a header that can be set; known here: {', '.join(HEADERS)}")
+        raise ValueError(f"is not a header that can be set; write one of {', '.join(HEADERS)}")
     return name
 
 
@@ -190,7 +192,7 @@ def read(name: str) -> WebConfig:
     """Raises ConfigError with everything that is wrong with the file or with the files it names."""
     given = config_file.read(name)
     try:
-        parsed = WebConfigFile.model_validate({key: v for key, v in given.values.items() if v is not None})
+        parsed = WebConfigFile.model_validate(given.values)
     except ValidationError as error:
         raise ConfigError(
             [_problem(given, d["loc"], message(d, KNOWN_KEYS)) for d in error.errors(include_url=False)]
@@ -232,20 +234,31 @@ def _load_certificate(context: ssl.SSLContext, tls: TlsServerConfig, given: Conf
     key = _existing(given, "key_file", folder, tls.key_file)
     what = f"{cert} and {key}" if cert and key else "cert and key"
     try:
-        with _private_folder(needed=not (cert and key)) as private:
-            cert = cert or _written(private, "cert", tls.cert or "")
-            key = key or _written(private, "key", tls.key.get_secret_value() if tls.key else "")
+        with contextlib.ExitStack() as stack:
+            cert = cert or stack.enter_context(_as_file(tls.cert or ""))
+            key = key or stack.enter_context(_as_file(tls.key.get_secret_value() if tls.key else ""))
             context.load_cert_chain(cert, key, password=lambda: "")  # an encrypted key must not ask the terminal
     except (ssl.SSLError, ValueError):
-        text = f"{what} are no certificate with its unencrypted private key, both PEM"
+        text = f"{what} are not a certificate and its unencrypted private key in PEM; check that they belong together"
         raise ConfigError([_problem(given, ("tls_server_config",), text)]) from None
     except OSError as error:
         raise ConfigError([_problem(given, ("tls_server_config",), f"{what}: {error.strerror}")]) from None
 
 
-def _private_folder(*, needed: bool) -> AbstractContextManager[str]:
-    """For what stands in the configuration itself: OpenSSL reads files alone. Only its owner may look in."""
-    return tempfile.TemporaryDirectory() if needed else nullcontext("")
+@contextlib.contextmanager
+def _as_file(text: str) -> Iterator[str]:
+    """The name of a file with this text while the context lasts: OpenSSL reads certificates and keys from files only.
+
+    It is in memory on Linux, so that a read-only file system is enough; elsewhere only its owner can read it."""
+    if hasattr(os, "memfd_create"):
+        with os.fdopen(os.memfd_create("pem"), "wb", buffering=0) as file:
+            file.write(text.encode())
+            yield f"/proc/self/fd/{file.fileno()}"
+    else:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(text.encode())
+            file.flush()
+            yield file.name
 
 
 def _load_client_authority(context: ssl.SSLContext, tls: TlsServerConfig, given: ConfigFile, folder: Path) -> None:
@@ -265,20 +278,12 @@ def _existing(given: ConfigFile, key: str, folder: Path, name: str | None) -> st
         return None
     path = str(folder / name)
     try:
-        os.close(os.open(path, os.O_RDONLY))
-    except OSError as error:
-        text = f"{path} cannot be read: {error.strerror}"
-        raise ConfigError([_problem(given, ("tls_server_config", key), text)]) from None
+        read_bytes(path, MAX_PEM)
+    except Unreadable as error:
+        raise ConfigError([_problem(given, ("tls_server_config", key), f"{path} {error}")]) from None
     return path
-
-
-def _written(folder: str, name: str, text: str) -> str:
-    path = Path(folder) / name
-    path.write_text(text, encoding="utf-8")
-    return str(path)
 
 
 def _problem(given: ConfigFile, location: KeyPath | tuple[Any, ...], text: str) -> Problem:
     path = tuple(step for step in location if step != "[key]")
-    line = next((given.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in given.lines), None)
-    return Problem(given.name, show_key(path), text, line)
+    return given.problem(path, text)

@@ -7,12 +7,23 @@ from dataclasses import replace
 
 from exporter.api.errors import ApiError, InvalidResponse, NotFound
 from exporter.api.listing import Item, Listing, Unreadable
-from exporter.api.models import Dropped, Queue, Reading
+from exporter.api.models import Deployment, Dropped, Queue, Reading, Revision
 from exporter.cooperative import in_slices
 from exporter.state.chosen import chosen
 from exporter.state.history import History
 from exporter.state.instant import Instant
-from exporter.state.records import Absent, Limits, Poll, Project, QueueState, Record, State, Target
+from exporter.state.records import (
+    Absent,
+    Limits,
+    OwnLabels,
+    Poll,
+    Project,
+    QueueState,
+    Record,
+    RevisionState,
+    State,
+    Target,
+)
 
 
 def reconfigured(before: Project | None, target: Target) -> Project:
@@ -22,7 +33,12 @@ def reconfigured(before: Project | None, target: Target) -> Project:
     if before.target == target:
         return before
     records = {
-        key: record if record.state is None else replace(record, state=_limited(record.state, target.limits))
+        key: replace(
+            record,
+            state=None if record.state is None else _limited(record.state, target.limits),
+            labels=_labels(target, key, record.name, record.state.deployment if record.state else None),
+            revision=record.revision if target.has_revisions else None,
+        )
         for key, record in before.records.items()
         if _is_asked_for(record, target)
     }
@@ -32,7 +48,8 @@ def reconfigured(before: Project | None, target: Target) -> Project:
 
 def queues_of(records: Mapping[str, Record], target: Target) -> list[str]:
     """The names of all queues to read, each once, sorted."""
-    scaling = (record.state.deployment.queue for record in records.values() if record.state is not None)
+    known = records.values() if target.has_scaling_queues else ()
+    scaling = (record.state.deployment.queue for record in known if record.state is not None)
     return sorted({*target.queues, *(queue for queue in scaling if queue is not None)})
 
 
@@ -92,11 +109,55 @@ def after_queue(before: Project, queue: str, counts: Queue, now: Instant) -> Pro
     return replace(before, queues={**before.queues, queue: QueueState(Poll(None, now), counts)})
 
 
-def after_failed_queue(before: Project, queue: str, error: ApiError) -> Project:
+def after_failed_queue(before: Project, queue: str, error: ApiError, now: Instant) -> Project:
     """Its last counts are kept until they are stale; a 404 ends them."""
     old = before.queues.get(queue, QueueState(Poll()))
     counts = None if isinstance(error, NotFound) else old.counts
-    return replace(before, queues={**before.queues, queue: QueueState(replace(old.poll, error=error), counts)})
+    failed = QueueState(Poll(error, old.poll.succeeded, now), counts)
+    return replace(before, queues={**before.queues, queue: failed})
+
+
+def due_queues(project: Project, now: Instant) -> list[str]:
+    """The queues to read in this poll."""
+    known = project.queues
+    return [
+        name for name in queues_of(project.records, project.target) if name not in known or known[name].poll.is_due(now)
+    ]
+
+
+def after_revision(before: Project, key: str, revision: Revision | None, now: Instant) -> Project:
+    """The newest revision of a deployment; None where the API lists none."""
+    return _with_revision(before, key, Poll(None, now), revision)
+
+
+def after_failed_revision(before: Project, key: str, error: ApiError, now: Instant) -> Project:
+    return _with_revision(before, key, Poll(error, None, now), None)
+
+
+def due_revisions(project: Project, now: Instant) -> list[str]:
+    """The keys of deployments whose current revision has not been read."""
+    return [
+        key
+        for key, record in project.records.items()
+        if record.state is not None
+        and (current := record.state.deployment.revision) is not None
+        and (record.revision is None or record.revision.id != current or _is_to_be_read_again(record.revision, now))
+    ]
+
+
+def _is_to_be_read_again(revision: RevisionState, now: Instant) -> bool:
+    return revision.poll.error is not None and revision.poll.is_due(now)
+
+
+def _with_revision(before: Project, key: str, poll: Poll, details: Revision | None) -> Project:
+    record = before.records.get(key)
+    current = record.state.deployment.revision if record is not None and record.state is not None else None
+    if record is None or current is None:
+        return before
+    if details is not None and details.revision_id != current:
+        poll, details = Poll(InvalidResponse("the newest revision is not the current one"), None, poll.succeeded), None
+    revision = RevisionState(current, poll, details)
+    return replace(before, records={**before.records, key: replace(record, revision=revision)})
 
 
 def _after_item(before: Project, key: str, item: Item, poll: Poll, now: Instant) -> Record:
@@ -106,20 +167,31 @@ def _after_item(before: Project, key: str, item: Item, poll: Poll, now: Instant)
         return replace(failed, name=item.name or item.id or failed.name)
     deployment = item.deployment
     if old is not None and old.state is not None and old.state.deployment is deployment:
-        return Record(key, old.name, old.history, poll, old.state)
+        return Record(key, old.name, old.history, poll, old.state, old.labels, old.revision)
     history = old.history if old else _history_of_absent(before, key, now)
     state = _state(item, before.target.limits)
     if old is not None and old.state == state:
         state = old.state
-    return Record(key, deployment.name or deployment.id or key, history.after(deployment, now), poll, state)
+    name = deployment.name or deployment.id or key
+    labels = _labels(before.target, key, name, deployment)
+    if old is not None and old.labels == labels:
+        labels = old.labels
+    return Record(key, name, history.after(deployment, now), poll, state, labels, old.revision if old else None)
 
 
 def _failed(before: Project, key: str, error: ApiError) -> Record:
     old = before.records.get(key)
     if old is None:
-        old = Record(key, key, History(), Poll())
+        old = Record(key, key, History(), Poll(), labels=_labels(before.target, key, key, None))
     state = None if isinstance(error, NotFound) else old.state
     return replace(old, poll=Poll(error, old.poll.succeeded), state=state)
+
+
+def _labels(target: Target, key: str, name: str, deployment: Deployment | None) -> OwnLabels:
+    """The user's own labels; a deployment that has never been read has no variables."""
+    environment = {} if deployment is None else deployment.plain_variables
+    labels = target.labels.of(key=key, name=name, environment=environment)
+    return tuple(sorted((label, value) for label, value in labels.items() if value))
 
 
 def _history_of_absent(before: Project, key: str, now: Instant) -> History:

@@ -7,14 +7,15 @@ rendered again is known by `is`.
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
-from exporter.api.errors import ApiError
-from exporter.api.models import Deployment, Dropped, Queue, Replica
+from exporter.api.errors import ApiError, Forbidden, InvalidResponse, NotFound
+from exporter.api.models import Deployment, Dropped, Queue, Replica, Revision
+from exporter.labels import Labels
+from exporter.patterns import matches
 from exporter.state.history import History
 from exporter.state.instant import Instant
 from exporter.state.shards import belongs
@@ -29,9 +30,7 @@ class Limits:
     max_deployments_per_project: int = 10_000
 
 
-@functools.lru_cache(maxsize=1000)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
+NO_LABELS = Labels()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +50,19 @@ class Target:
     shard_index: int = 0
     shard_total: int = 1
     queues: tuple[str, ...] = ()
+    labels: Labels = NO_LABELS
+    has_scaling_queues: bool = False
+    has_revisions: bool = False
 
     def wants(self, id_: str | None, name: str | None) -> bool:
         """Whether a deployment in the list is this exporter's."""
         if self.keys is not None:
             return id_ in self.configured or name in self.configured
         shown = name or id_ or ""
-        included = not self.include or any(_compiled(pattern).fullmatch(shown) for pattern in self.include)
+        included = not self.include or any(matches(pattern, shown) for pattern in self.include)
         return (
             included
-            and not any(_compiled(pattern).fullmatch(shown) for pattern in self.exclude)
+            and not any(matches(pattern, shown) for pattern in self.exclude)
             and belongs(id_ or shown, self.shard_index, self.shard_total)
         )
 
@@ -87,23 +89,50 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """How the last poll went. `error`: None where it succeeded. `succeeded`: when one last did."""
+    """How the last poll went. `error`: None where it succeeded. `succeeded`: when one last did. `failed`: when the
+    last one failed, where that matters for the next try."""
 
     error: ApiError | None = None
     succeeded: Instant | None = None
+    failed: Instant | None = None
+
+    def is_due(self, now: Instant) -> bool:
+        """Whether an opt-in endpoint is to be asked again: rarely where it refuses or answers nonsense."""
+        if self.failed is None or not isinstance(self.error, REFUSALS):
+            return True
+        return now.monotonic - self.failed.monotonic >= RETRY_REFUSED
+
+
+REFUSALS = (Forbidden, NotFound, InvalidResponse)
+RETRY_REFUSED = 3600.0  # s
+
+
+OwnLabels = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionState:
+    """The revision `id` as the API describes it; `details` None where it could not be read."""
+
+    id: str
+    poll: Poll
+    details: Revision | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """One deployment. `key`: how it is asked for, or found in the list. `name`: what the API calls it, else the key.
 
-    `state`: None where nothing is known, or it was deleted."""
+    `state`: None where nothing is known, or it was deleted. `labels`: the user's own, exported names and values.
+    `revision`: the current revision's, where revisions are read."""
 
     key: str
     name: str
     history: History
     poll: Poll
     state: State | None = None
+    labels: OwnLabels = ()
+    revision: RevisionState | None = None
 
 
 @dataclass(frozen=True, slots=True)

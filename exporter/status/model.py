@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
@@ -29,11 +29,34 @@ class Replica:
     replica: Annotated[str, Field(description="Its name, the label `replica`.")]
     status: Annotated[str | None, Field(description="replica_status.")]
     reason: Annotated[str | None, Field(description="replica_status_reason.")]
+    message: Annotated[str | None, Field(description="replica_status_message, cut at 300 characters.")]
     is_ready: Annotated[bool, Field(description="Running, and ready since some moment.")]
     ready_since: Annotated[Time | None, Field(description="replica_ready_since.")]
     image: Annotated[str | None, Field(description="The image it runs.")]
     revision: Annotated[str | None, Field(description="The revision it runs.")]
     volume_preload: Annotated[str | None, Field(description="volume_preload_status.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """One queue, and the deployments that it feeds."""
+
+    project: Annotated[str, Field(description="The label `project`.")]
+    queue: Annotated[str, Field(description="Its name, the label `queue`.")]
+    waiting: Annotated[int | float | None, Field(description="messages_waiting.")]
+    running: Annotated[int | float | None, Field(description="messages_running.")]
+    deployments: Annotated[tuple[str, ...], Field(description="The deployments that it scales.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """The current revision, with `revisions: true`."""
+
+    revision: Annotated[str, Field(description="revision_id.")]
+    number: Annotated[int | float | None, Field(description="revision_number.")]
+    action: Annotated[str | None, Field(description="action: create, update, system or rollback.")]
+    activated: Annotated[Time | None, Field(description="activated_at.")]
+    image: Annotated[str | None, Field(description="image.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +83,10 @@ class Deployment:
     id: Annotated[str | None, Field(description="The API's ID.")] = None
     url: Annotated[str | None, Field(description="Where the API answers about it, to those who have a key.")] = None
     status: Annotated[str | None, Field(description="status.")] = None
+    status_since: Annotated[Time | None, Field(description="When this exporter first saw that status.")] = None
+    saw_status_change: Annotated[
+        bool, Field(description="Whether it saw the change; else the status may have lasted since before status_since.")
+    ] = False
     ready_replicas: Annotated[int | float | None, Field(description="ready_replicas.")] = None
     desired_replicas: Annotated[int | float | None, Field(description="desired_replicas.")] = None
     min_replicas: Annotated[int | float | None, Field(description="min_replicas.")] = None
@@ -68,6 +95,11 @@ class Deployment:
     gpus_per_replica: Annotated[int | float | None, Field(description="gpu_count.")] = None
     image: Annotated[str | None, Field(description="image.")] = None
     revision: Annotated[str | None, Field(description="The current revision.")] = None
+    changed: Annotated[Revision | None, Field(description="How that revision became active.")] = None
+    queue: Annotated[str | None, Field(description="The queue that scales it.")] = None
+    labels: Annotated[dict[str, str], Field(description="Your own labels, as exported.", default_factory=dict)] = field(
+        default_factory=dict
+    )
     replicas_listed: Annotated[int | None, Field(description="How many replicas the API lists, old ones included.")] = (
         None
     )
@@ -109,6 +141,7 @@ class Status:
     shard_total: Annotated[int, Field(description="How many shards there are.")]
     levels: Annotated[dict[Level, int], Field(description="How many deployments there are of each level.")]
     projects: Annotated[tuple[Project, ...], Field(description="The projects, by name.")]
+    queues: Annotated[tuple[Queue, ...], Field(description="The queues that are read, by project and name.")]
     deployments: Annotated[
         tuple[Deployment, ...], Field(description="The deployments, trouble first, then by project and name.")
     ]

@@ -16,9 +16,21 @@ from exporter.api.models import Replica as ListedReplica
 from exporter.cooperative import in_slices
 from exporter.metrics.families import replicas_updated
 from exporter.state.instant import Instant
-from exporter.state.records import Shown, ShownProject, Snapshot
-from exporter.status.findings import findings, level
-from exporter.status.model import DEPLOYMENT, LEVELS, STATUS, Deployment, Error, Level, Project, Replica, Status
+from exporter.state.records import RevisionState, Shown, ShownProject, ShownQueue, Snapshot
+from exporter.status.findings import Context, findings, level
+from exporter.status.model import (
+    DEPLOYMENT,
+    LEVELS,
+    STATUS,
+    Deployment,
+    Error,
+    Level,
+    Project,
+    Queue,
+    Replica,
+    Revision,
+    Status,
+)
 
 NO_DEPLOYMENTS = b"[]}"  # how the JSON of a status without any ends
 MOST_REPLICAS = 200  # of a deployment that are listed one by one
@@ -47,12 +59,13 @@ class Facts:
     shard: tuple[int, int]
     projects: tuple[ProjectFacts, ...]
     snapshot: Snapshot
+    prices: Mapping[str, float]
 
 
 async def report(facts: Facts) -> Status:
     urls = {project.name: project.base_url for project in facts.projects}
     deployments = [
-        deployment(shown, urls[shown.project], facts.now)
+        deployment(shown, urls[shown.project], facts.now, facts.prices)
         async for shown in in_slices(facts.snapshot.deployments)
         if shown.project in urls
     ]
@@ -72,6 +85,7 @@ async def report(facts: Facts) -> Status:
             _project(project, shown_projects.get(project.name))
             for project in sorted(facts.projects, key=lambda project: project.name)
         ),
+        queues=tuple(_queue(queue, facts.snapshot) for queue in facts.snapshot.queues),
         deployments=tuple(deployments),
     )
 
@@ -83,9 +97,10 @@ async def to_json(status: Status) -> bytes:
     return b"".join((frame, b"[", b",".join(items), b"]}"))
 
 
-def deployment(shown: Shown, base_url: str, now: Instant) -> Deployment:
-    """One deployment; of one without current state only that."""
-    found = findings(shown)
+def deployment(shown: Shown, base_url: str, now: Instant, prices: Mapping[str, float]) -> Deployment:
+    """One deployment; of one without current state only that. `prices`: as configured, by GPU type."""
+    context = Context(now.unix, prices)
+    found = findings(shown, context)
     state, poll = shown.state, shown.record.poll
     about = Deployment(
         project=shown.project,
@@ -93,11 +108,20 @@ def deployment(shown: Shown, base_url: str, now: Instant) -> Deployment:
         level=level(found),
         findings=found,
         poll_success=poll.error is None,
+        labels=dict(shown.record.labels),
         error=error(poll.error) if poll.error else None,
         last_success=poll.succeeded and iso(poll.succeeded.unix),
         age_seconds=round(now.monotonic - poll.succeeded.monotonic, 1) if poll.succeeded else None,
     )
-    return about if state is None else _with_state(about, state.deployment, base_url)
+    if state is None:
+        return about
+    history = shown.history
+    return replace(
+        _with_state(about, state.deployment, base_url),
+        status_since=None if history.since is None else iso(history.since),
+        saw_status_change=history.saw_change,
+        changed=_revision(shown.record.revision),
+    )
 
 
 def _with_state(about: Deployment, state: ListedDeployment, base_url: str) -> Deployment:
@@ -115,10 +139,30 @@ def _with_state(about: Deployment, state: ListedDeployment, base_url: str) -> De
         gpus_per_replica=_count(state.gpu_count),
         image=state.image,
         revision=state.revision,
+        queue=state.queue,
         replicas_listed=None if events is None else len(events),
         replicas_updated=_count(replicas_updated(state)),
         replicas=_replicas(events or {}),
     )
+
+
+def _revision(state: RevisionState | None) -> Revision | None:
+    if state is None or state.details is None:
+        return None
+    details = state.details
+    activated = None if details.activated_at is None else _iso_or_none(details.activated_at)
+    return Revision(state.id, _count(details.revision_number), details.action, activated, details.image)
+
+
+def _queue(queue: ShownQueue, snapshot: Snapshot) -> Queue:
+    fed = [
+        shown.name
+        for shown in snapshot.deployments
+        if shown.project == queue.project and shown.state is not None and shown.state.deployment.queue == queue.name
+    ]
+    counts = queue.counts
+    waiting, running = _count(counts.messages_waiting), _count(counts.messages_running)
+    return Queue(queue.project, queue.name, waiting, running, tuple(fed))
 
 
 def error(failure: ApiError) -> Error:
@@ -158,6 +202,7 @@ def _replicas(events: Mapping[str, ListedReplica]) -> tuple[Replica, ...]:
             replica=name,
             status=each.replica_status,
             reason=each.replica_status_reason,
+            message=each.replica_status_message,
             is_ready=each.is_ready,
             ready_since=None if each.ready_timestamp is None else _iso_or_none(each.ready_timestamp),
             image=each.image,

@@ -10,10 +10,15 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from exporter.web.discovery import PATH as DISCOVERY_PATH
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 Reload = Callable[[], Awaitable[str | None]]  # the message of what is wrong with the new file, None when it is in place
 
 
-def build(limited: Mapping[str, ASGIApp], is_ready: Callable[[], bool], reload: Reload | None) -> ASGIApp:
+def build(
+    limited: Mapping[str, ASGIApp], is_ready: Callable[[], bool], reload: Reload | None, discovery: Endpoint
+) -> ASGIApp:
     """`limited`: the applications that have a path of their own. `reload` None: POST /-/reload is refused."""
 
     async def healthy(_: Request) -> Response:
@@ -39,6 +44,7 @@ def build(limited: Mapping[str, ASGIApp], is_ready: Callable[[], bool], reload: 
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
             Route("/-/reload", reloaded, methods=["POST", "PUT"]),
+            Route(DISCOVERY_PATH, discovery),
         ]
     )
     return _by_path(limited, others)

@@ -85,7 +85,7 @@ class Acceptor:
 def listen(address: str) -> socket.socket:
     """A listening socket for `host:port`; no host means every address, IPv4 and IPv6. Raises OSError, ValueError."""
     host, _, port = address.rpartition(":")
-    host = host.strip("[]")
+    host = "" if host == "[::]" else host.strip("[]")  # as Go's: IPv4 too
     if not port.isdecimal():
         raise ValueError(f'"{address}" has no port; write one such as :10170 or 127.0.0.1:10170')
     if host or not socket.has_dualstack_ipv6():

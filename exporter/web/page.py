@@ -60,10 +60,10 @@ class Query:
         return cls(parameters.get("filter", "").strip()[:MAX_FILTER], sort if sort in SORTS else "trouble")
 
     def link(self, **changes: str) -> str:
-        """The address of the same page with another filter or order."""
+        """The address of the same page with another filter or order; relative, so that it works below any path."""
         asked = {"filter": self.filter, "sort": self.sort, **changes}
         given = {key: value for key, value in asked.items() if value and (key, value) != ("sort", "trouble")}
-        return f"/?{urlencode(given)}" if given else "/"
+        return f"./?{urlencode(given)}" if given else "./"
 
 
 class StatusPage:
@@ -76,7 +76,7 @@ class StatusPage:
         environment.filters.update(ago=ago, clock=clock, moment=moment, number=number, short=short, span=span)
         environment.globals.update(
             docs=DOCUMENTATION,
-            metrics=telemetry_path,
+            metrics=telemetry_path.removeprefix("/"),
             refresh=REFRESH,
             script=Markup(SCRIPT.text),  # noqa: S704 - our own files, not what the API says
             sorts=SORTS,

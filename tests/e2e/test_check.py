@@ -52,18 +52,18 @@ def test_a_key_alone_is_a_configuration() -> None:
     assert "2 requests a minute" in done.stdout
 
 
-def test_all_problems_at_once_each_with_file_line_key_and_mend(tmp_path: Path) -> None:
+def test_all_problems_at_once_each_with_file_line_key_and_hint(tmp_path: Path) -> None:
     text = "pol_interval: 30s\npoll_timeout: 10\nprojects:\n  - name: p\n    deploymnts: [a]\n    api_key_env: NOPE\n"
     done = run("check", written(tmp_path, text))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
-        f'{tmp_path / "c.yml"}: poll_timeout: "10" has no unit; write 10s (line 2)',
-        f'{tmp_path / "c.yml"}: projects[0].deploymnts: is not a known key; did you mean "deployments"? (line 5)',
-        f'{tmp_path / "c.yml"}: pol_interval: is not a known key; did you mean "poll_interval"? (line 1)',
+        f'{tmp_path / "c.yml"}:1: pol_interval: is not a known key; did you mean "poll_interval"?',
+        f'{tmp_path / "c.yml"}:2: poll_timeout: "10" has no unit; write 10s',
+        f'{tmp_path / "c.yml"}:5: projects[0].deploymnts: is not a known key; did you mean "deployments"?',
     ]
     told = json.loads(run("check", written(tmp_path, text), "--output=json").stdout)
     assert told["ok"] is False
-    assert told["problems"][1] == {
+    assert told["problems"][2] == {
         "source": str(tmp_path / "c.yml"),
         "key": "projects[0].deploymnts",
         "message": 'is not a known key; did you mean "deployments"?',
@@ -86,7 +86,7 @@ def test_poll_shows_what_would_be_exported(steady: SimulatorServer) -> None:
     *_, empty, header, embed, chat, gateway, summary = done.stdout.splitlines()
     assert empty == ""
     assert " ".join(header.split()) == "PROJECT DEPLOYMENT STATUS READY DESIRED MIN MAX GPUS SERIES RESULT"
-    assert " ".join(embed.split()) == "default batch-embed Ready 2 2 1 4 1 x h100-40gb-mig 55 ok"
+    assert " ".join(embed.split()) == "default batch-embed Ready 2 2 1 4 1 x h100-40gb-mig 40 ok"
     assert chat.split()[:8] == ["default", "chat-prod", "Ready", "3", "3", "2", "6", "2"]
     assert gateway.split()[7] == "-", "it has no GPU"
     once = run("once", **environment).stdout.splitlines()
@@ -108,9 +108,9 @@ def test_a_wrong_name_is_told_with_the_near_ones(steady: SimulatorServer, tmp_pa
     )
     done = run("check", "--poll", file, TOGETHER_API_KEY=API_KEY)
     assert done.returncode == 1
-    assert "not_found: The API does not know it: HTTP 404 Not Found. Did you mean chat-prod?" in done.stdout
-    (no_near_one,) = [line for line in done.stdout.splitlines() if " zzz " in line]
-    assert no_near_one.endswith("not_found: The API does not know it: HTTP 404 Not Found.")
+    lines = done.stdout.splitlines()
+    assert "p/chat-prd: not_found: The API does not know it: HTTP 404 Not Found. Did you mean chat-prod?" in lines
+    assert "p/zzz: not_found: The API does not know it: HTTP 404 Not Found." in lines
     assert "\nnot_found: Check the name or ID under deployments" in done.stdout
     assert "1 of 3 deployments can be read" in done.stdout
 

@@ -10,9 +10,10 @@ import pytest
 import trustme
 
 from exporter import health as program
-from exporter.settings.model import ENV_PREFIX, WebSettings
+from exporter.cli.options import SERVE_OPTIONS
+from exporter.settings.model import ENV_PREFIX, WebSettings, option_name
 from tests.conftest import SimulatorServer, free_port
-from tests.e2e.conftest import Start
+from tests.e2e.conftest import Process, Start
 from tests.unit.settings.test_web_config import HASH, MUTUAL, certify
 
 TLS = "tls_server_config: {cert_file: cert.pem, key_file: key.pem}"
@@ -71,6 +72,50 @@ def test_another_answer_than_well_is_told(start: Start) -> None:
     assert "answers 404" in nowhere.stderr
 
 
+@pytest.mark.parametrize(
+    ("config", "options", "environment"),
+    [
+        pytest.param("web: {{listen_address: '{address}'}}", [], {}, id="file"),
+        pytest.param(
+            "web: {{listen_address: ['{address}'], route_prefix: /a/b}}", [], {}, id="list and prefix in the file"
+        ),
+        pytest.param("{{}}", ["--web.listen-address={address}", "--web.route-prefix=/a"], {}, id="options"),
+        pytest.param("{{}}", ["--web.listen-address", "{address}"], {}, id="option and value apart"),
+        pytest.param("{{}}", [], {"WEB__LISTEN_ADDRESS": '["{address}"]', "WEB__ROUTE_PREFIX": "a"}, id="environment"),
+        pytest.param("web: {{listen_address: ':1'}}", ["--web.listen-address={address}"], {}, id="option over file"),
+    ],
+)
+def test_it_finds_the_daemon_wherever_its_address_is_configured(
+    steady: SimulatorServer, tmp_path: Path, config: str, options: list[str], environment: dict[str, str]
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    file = tmp_path / "c.yml"
+    file.write_text(config.format(address=address))
+    given = [option.replace("{address}", address) for option in options]
+    env = {f"{ENV_PREFIX}{name}": value.replace("{address}", address) for name, value in environment.items()}
+    env[program.PREFIX + "CONFIG__FILE"] = str(file)
+    daemon = Process(["serve", *given], {**env, "TOGETHER_API_KEY": "k", "TOGETHER_BASE_URL": steady.url})
+    try:
+        daemon.url()
+        done = health(*given, **env)
+        assert (done.returncode, done.stderr) == (0, "")
+        by_option = health(*given, "--config.file", str(file), **{k: v for k, v in env.items() if "FILE" not in k})
+        assert (by_option.returncode, by_option.stderr) == (0, "")
+    finally:
+        daemon.stop()
+
+
+def test_an_unreadable_file_is_named() -> None:
+    done = health("--config.file=/nowhere.yml")
+    assert (done.returncode, done.stderr.splitlines()) == (
+        1,
+        ["/nowhere.yml: cannot be read: No such file or directory; check the path and its permissions"],
+    )
+
+
 def test_it_knows_where_the_daemon_listens_by_default() -> None:
-    assert WebSettings().listen_address == program.DEFAULT_ADDRESS
-    assert f"{ENV_PREFIX}WEB__LISTEN_ADDRESS" == program.ADDRESS_VARIABLE
+    assert WebSettings().listen_address == (program.DEFAULT_ADDRESS,)
+    assert ENV_PREFIX == program.PREFIX
+    assert {program.FILE, program.ADDRESS, program.ROUTE_PREFIX} <= {
+        option_name(path).removeprefix("--") for path in (*SERVE_OPTIONS, ("config", "file"))
+    } | {"config.file"}

@@ -76,4 +76,10 @@ def test_a_web_configuration_that_cannot_be_kept_ends_the_start(start: Start, tm
     (tmp_path / "web.yml").write_text("tls_server_config: {cert_file: no.pem, key_file: no.pem}")
     daemon = start("", f"--web.config.file={tmp_path / 'web.yml'}", TOGETHER_API_KEY=API_KEY)
     assert daemon.popen.wait(30) == 2
-    until(lambda: daemon.logs("no.pem cannot be read: No such file or directory (line 1)"), "it says why")
+    until(
+        lambda: (
+            daemon.logs("web.yml:1: tls_server_config.cert_file: ")
+            and daemon.logs("no.pem cannot be read: No such file")
+        ),
+        "it says why",
+    )

@@ -15,9 +15,10 @@ ROWS = re.findall(r"^\| `([a-z_.]+)` \| ([^|]+) \| (?:`(.*?)`)? \| `(TOGETHER_\w
 LISTS = {
     "list": '[{"name": "a", "api_key_env": "KEY"}]',
     "map": '{"h100-80gb": 2.5}',
-    "text": "web.yml",
+    "text or list of text": ":1",
     "duration": "7m",
 }
+TEXTS = {"TOGETHER_EXPORTER_WEB__CONFIG_FILE": "web.yml", "TOGETHER_EXPORTER_WEB__ROUTE_PREFIX": "/together"}
 
 
 @pytest.mark.parametrize(("kind", "default", "variable"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
@@ -29,12 +30,12 @@ def test_each_variable_is_taken_as_the_page_writes_it(
     monkeypatch.setenv("TOGETHER_API_KEY", "k")
     monkeypatch.setenv("KEY", "k")
     without = load({}).settings.model_dump()
-    monkeypatch.setenv(variable, default or LISTS[kind])
+    monkeypatch.setenv(variable, default or TEXTS.get(variable) or LISTS[kind])
     assert (load({}).settings.model_dump() == without) is bool(default)
 
 
 def test_the_page_has_every_key_that_a_variable_can_set() -> None:
-    assert len(ROWS) == len(re.findall(r"^\| `.*`TOGETHER_EXPORTER_", PAGE, re.MULTILINE)) == 18
+    assert len(ROWS) == len(re.findall(r"^\| `.*`TOGETHER_EXPORTER_", PAGE, re.MULTILINE)) == 19
 
 
 def test_the_example_of_a_list_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -47,7 +47,11 @@ async def opened(*answers: bytes, deadline: float = 20.0) -> AsyncIterator[tuple
     api = Api(list(answers))
     server = await asyncio.start_server(api.accept, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-    client = Client(Endpoint("p", url, lambda: "secret-key", deadline, 1000), Instrumentation(runtime=False))
+
+    async def key() -> str:
+        return "secret-key"
+
+    client = Client(Endpoint("p", url, key, deadline, 1000), Instrumentation(runtime=False))
     try:
         yield api, client
     finally:

@@ -112,8 +112,8 @@ def test_what_is_accepted_here_is_accepted_by_prometheus(text: str, folder: Path
         ("tls_server_config: {cert_file: cert.pem}", "tls_server_config: needs one of key_file and key"),
         ("tls_server_config: {}", "needs one of cert_file and cert"),
         ("tls_server_config: {cert_file: no.pem, key_file: key.pem}", "no.pem cannot be read: No such file"),
-        ("tls_server_config: {cert_file: key.pem, key_file: key.pem}", "are no certificate with its unencrypted"),
-        ("tls_server_config: {cert_file: cert.pem, key_file: locked.pem}", "are no certificate with its unencrypted"),
+        ("tls_server_config: {cert_file: key.pem, key_file: key.pem}", "are not a certificate and its unencrypted"),
+        ("tls_server_config: {cert_file: cert.pem, key_file: locked.pem}", "are not a certificate and its unencrypted"),
         (f"tls_server_config: {{{CERTIFIED}, client_ca_file: key.pem}}", "needs both or none of client_ca_file and"),
         (f"tls_server_config: {{{MUTUAL.replace('ca.pem', 'key.pem')}}}", "key.pem holds no PEM certificate"),
         (f"tls_server_config: {{{CERTIFIED}, client_auth_type: RequireAnyClientCert}}", "that nobody verified"),
@@ -130,10 +130,10 @@ def test_what_is_accepted_here_is_accepted_by_prometheus(text: str, folder: Path
         ('http_server_config: {headers: {Content-Security-Policy: "a\\nb: c"}}', "characters that no header has"),
         ("basic_auth_users: {alice: plaintext}", "basic_auth_users.alice: is not a bcrypt hash"),
         ("rate_limit: {interval: 5}", "write"),
-        ("[", "is not YAML"),
+        ("[", "is not valid YAML"),
     ],
 )
-def test_a_mistake_is_named_with_its_mend(text: str, message: str, folder: Path) -> None:
+def test_a_mistake_is_named_with_its_hint(text: str, message: str, folder: Path) -> None:
     lock(folder / "key.pem", folder / "locked.pem")
     with pytest.raises(ConfigError) as raised:
         configured(folder, text)

@@ -1,0 +1,40 @@
+"""Whether the configured prices fit the GPU types that are in use."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+
+from exporter.settings.model import ENV_PREFIX
+
+VARIABLE = f"{ENV_PREFIX}GPU_HOURLY_COST"
+
+
+def warnings(prices: Mapping[str, float], in_use: AbstractSet[str]) -> Iterator[str]:
+    """One line for each price that fits no GPU type in use, and for each type in use that has no price."""
+    if not prices:
+        return
+    for name in sorted(prices.keys() - in_use):
+        yield _unused(name, in_use - prices.keys())
+    for name in sorted(in_use - prices.keys()):
+        yield f"gpu_hourly_cost: the GPU type {name} is in use and has no price; add it"
+
+
+def _unused(name: str, without_price: AbstractSet[str]) -> str:
+    """`without_price`: the types that may have been meant."""
+    same = [each for each in without_price if _letters(each) == _letters(name)]
+    near = same or difflib.get_close_matches(name, without_price, n=1)
+    variable = f"{VARIABLE}__{name}".upper()
+    if variable in os.environ:
+        meant = near[0] if near else name.replace("_", "-")
+        value = os.environ[variable].strip()
+        return f"{variable}: a variable's name cannot spell {meant}; write {VARIABLE}='{{\"{meant}\": {value}}}'"
+    hint = f"did you mean {near[0]}?" if near else "check how the API spells it"
+    return f"gpu_hourly_cost.{name}: no deployment has this GPU type; {hint}"
+
+
+def _letters(name: str) -> str:
+    return re.sub("[^a-z0-9]", "", name.lower())

@@ -1,0 +1,50 @@
+"""URLs that the HTTP client can really use: what it, its IDNA library or the resolver would refuse is refused here."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+
+MAX_PORT = 65535
+EXAMPLE = "https://api.together.ai/v1"
+
+
+def checked(text: str, schemes: tuple[str, ...], example: str = EXAMPLE) -> httpx.URL:
+    """Raises ValueError with what is wrong and what to do; the text never holds the URL, which may hold a password."""
+    hint = f"write one such as {example}"
+    if "://" not in text:
+        raise ValueError(f"is not a URL; {hint}")
+    try:
+        url = httpx.URL(text)
+        host = url.raw_host.decode("ascii")  # decodes `url.host` too, which can fail on its own
+        httpx.Request("GET", url)  # makes the Host header
+        host.encode("idna")  # as getaddrinfo does: empty labels and ones above 63 characters
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise ValueError(f"is not a valid URL ({_reason(error)}); {hint}") from None
+    if url.scheme not in schemes:
+        raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}; {hint}")
+    if not host or "%" in host or " " in host or "\\" in host:
+        raise ValueError(f"has no valid host name; {hint}")
+    if url.port is not None and not 0 < url.port <= MAX_PORT:
+        raise ValueError(f"has a port that is not between 1 and {MAX_PORT}; {hint}")
+    return url
+
+
+def _reason(error: Exception) -> str:
+    """httpx's own reason without what it quotes."""
+    return "invalid host name" if isinstance(error, UnicodeError) else re.split("[:,]", str(error))[0].lower()
+
+
+def base_url(text: str) -> str:
+    """The API's URL with its `/v1` and without a slash at the end, however it was given. Raises ValueError."""
+    text = text.strip()
+    url = checked(text, ("http", "https"))
+    if url.userinfo:
+        raise ValueError("has a user name or password, which logs would show; remove it")
+    if url.query or "?" in text:
+        raise ValueError('has a query; remove everything from "?" on')
+    if url.fragment or "#" in text:
+        raise ValueError('has a fragment; remove everything from "#" on')
+    path = text.rstrip("/")
+    return path if path.endswith("/v1") else f"{path}/v1"
