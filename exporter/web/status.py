@@ -32,9 +32,12 @@ HEADERS = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
 
 
 class StatusReports:
-    """`facts`: what is known now. `telemetry_path`: where the metrics are. Made one at a time; others wait."""
+    """`facts`: what is known now. `telemetry_path`: where the metrics are. Made one at a time; others wait.
 
-    def __init__(self, facts: Callable[[], Awaitable[Facts]], telemetry_path: str) -> None:
+    Cached: the status and the answers made of it, for `fresh` seconds."""
+
+    def __init__(self, facts: Callable[[], Awaitable[Facts]], telemetry_path: str, fresh: float = FRESH) -> None:
+        self._fresh = fresh
         self._facts = facts
         self._telemetry_path = telemetry_path
         self._making = asyncio.Lock()
@@ -69,7 +72,7 @@ class StatusReports:
     async def _current(self) -> Status:
         if self._status is None:
             self._status = await report(await self._facts())
-            asyncio.get_running_loop().call_later(FRESH, self._forget)
+            asyncio.get_running_loop().call_later(self._fresh, self._forget)
         return self._status
 
     def _forget(self) -> None:
