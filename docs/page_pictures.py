@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 import httpx
@@ -41,7 +42,7 @@ CALM = 1e15  # story seconds between two events of a deployment: nothing by chan
 
 @dataclass(frozen=True)
 class Take:
-    """One project and its API: `then` happens once it has been polled; `shows` is what the page has to say after that."""
+    """One project and its API: `then` happens once it has been polled; `shows` is what the page says after that."""
 
     name: str
     scenario: Scenario
@@ -105,7 +106,7 @@ def exporter(takes: Iterable[Take]) -> Iterator[tuple[str, list[SimulatorServer]
         options = [f"--config.file={file}", "--web.listen-address=127.0.0.1:0"]
         process = Process(["serve", *options], {"PATH": os.environ["PATH"], KEY_VARIABLE: "any"})
         stack.callback(process.stop)
-        until(lambda: process.get("/-/ready").status_code == 200, "it is polled")
+        until(lambda: process.get("/-/ready").status_code == HTTPStatus.OK, "it is polled")
         yield process.url(), servers
 
 

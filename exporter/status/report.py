@@ -1,9 +1,9 @@
-"""What is known, as the answer of /api/v1/status."""
+"""Builds the answer of /api/v1/status from a snapshot."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from heapq import nsmallest
@@ -15,6 +15,7 @@ from exporter.api.models import Deployment as ListedDeployment
 from exporter.api.models import Replica as ListedReplica
 from exporter.cooperative import in_slices
 from exporter.metrics.families import replicas_updated
+from exporter.state.history import Life
 from exporter.state.instant import Instant
 from exporter.state.records import RevisionState, Shown, ShownProject, ShownQueue, Snapshot
 from exporter.status.findings import Context, findings, level
@@ -24,6 +25,7 @@ from exporter.status.model import (
     STATUS,
     Deployment,
     Error,
+    LastKnown,
     Level,
     Project,
     Queue,
@@ -70,8 +72,11 @@ async def report(facts: Facts) -> Status:
         if shown.project in urls
     ]
     deployments.sort(key=lambda d: LEVELS.index(d.level))  # stable: by project and name below that
-    counts: Counter[Level] = Counter(d.level for d in deployments)
     shown_projects = {project.name: project for project in facts.snapshot.projects}
+    projects = [
+        _project(project, shown_projects.get(project.name))
+        for project in sorted(facts.projects, key=lambda project: project.name)
+    ]
     return Status(
         version=facts.version,
         now=iso(facts.now.unix),
@@ -80,14 +85,17 @@ async def report(facts: Facts) -> Status:
         configuration_error=facts.configuration_error,
         shard_index=facts.shard[0],
         shard_total=facts.shard[1],
-        levels={name: counts[name] for name in LEVELS},
-        projects=tuple(
-            _project(project, shown_projects.get(project.name))
-            for project in sorted(facts.projects, key=lambda project: project.name)
-        ),
+        levels=_levels(deployments, projects),
+        projects=tuple(projects),
         queues=tuple(_queue(queue, facts.snapshot) for queue in facts.snapshot.queues),
         deployments=tuple(deployments),
     )
+
+
+def _levels(deployments: Iterable[Deployment], projects: Iterable[Project]) -> dict[Level, int]:
+    counts: Counter[Level] = Counter(d.level for d in deployments)
+    counts["critical"] += sum(project.error is not None for project in projects)
+    return {name: counts[name] for name in LEVELS}
 
 
 async def to_json(status: Status) -> bytes:
@@ -114,17 +122,30 @@ def deployment(shown: Shown, base_url: str, now: Instant, prices: Mapping[str, f
         age_seconds=round(now.monotonic - poll.succeeded.monotonic, 1) if poll.succeeded else None,
     )
     if state is None:
-        return about
+        return replace(about, last_known=_last_known(shown))
     history = shown.history
     return replace(
-        _with_state(about, state.deployment, base_url),
+        _with_state(about, state.deployment, base_url, history.lives or {}),
         status_since=None if history.since is None else iso(history.since),
         saw_status_change=history.saw_change,
         changed=_revision(shown.record.revision),
     )
 
 
-def _with_state(about: Deployment, state: ListedDeployment, base_url: str) -> Deployment:
+def _last_known(shown: Shown) -> LastKnown | None:
+    record = shown.record
+    if record.state is None:
+        return None
+    known, succeeded = record.state.deployment, record.poll.succeeded
+    return LastKnown(
+        as_of=succeeded and iso(succeeded.unix),
+        status=known.status,
+        ready_replicas=_count(known.ready_replicas),
+        desired_replicas=_count(known.desired_replicas),
+    )
+
+
+def _with_state(about: Deployment, state: ListedDeployment, base_url: str, lives: Mapping[str, Life]) -> Deployment:
     events = state.replica_events
     return replace(
         about,
@@ -142,7 +163,7 @@ def _with_state(about: Deployment, state: ListedDeployment, base_url: str) -> De
         queue=state.queue,
         replicas_listed=None if events is None else len(events),
         replicas_updated=_count(replicas_updated(state)),
-        replicas=_replicas(events or {}),
+        replicas=_replicas(events or {}, lives),
     )
 
 
@@ -150,7 +171,7 @@ def _revision(state: RevisionState | None) -> Revision | None:
     if state is None or state.details is None:
         return None
     details = state.details
-    activated = None if details.activated_at is None else _iso_or_none(details.activated_at)
+    activated = _iso_or_none(details.activated_at)
     return Revision(state.id, _count(details.revision_number), details.action, activated, details.image)
 
 
@@ -194,7 +215,7 @@ def _count(number: float | None) -> int | float | None:
     return int(number) if number is not None and number == int(number) else number
 
 
-def _replicas(events: Mapping[str, ListedReplica]) -> tuple[Replica, ...]:
+def _replicas(events: Mapping[str, ListedReplica], lives: Mapping[str, Life]) -> tuple[Replica, ...]:
     """Those not ready first."""
     first = nsmallest(MOST_REPLICAS, events.items(), key=lambda item: (item[1].is_ready, item[0]))
     return tuple(
@@ -204,7 +225,8 @@ def _replicas(events: Mapping[str, ListedReplica]) -> tuple[Replica, ...]:
             reason=each.replica_status_reason,
             message=each.replica_status_message,
             is_ready=each.is_ready,
-            ready_since=None if each.ready_timestamp is None else _iso_or_none(each.ready_timestamp),
+            ready_since=_iso_or_none(each.ready_timestamp),
+            first_seen=_iso_or_none(life.appeared) if (life := lives.get(name)) else None,
             image=each.image,
             revision=each.revision_id,
             volume_preload=each.volume_preload_status,
@@ -213,8 +235,10 @@ def _replicas(events: Mapping[str, ListedReplica]) -> tuple[Replica, ...]:
     )
 
 
-def _iso_or_none(unix: float) -> str | None:
-    """None for a moment of the API's that no calendar has, such as the last hour of 9999 west of Greenwich."""
+def _iso_or_none(unix: float | None) -> str | None:
+    """None also for a time of the API's that no calendar has, such as the last hour of 9999 west of Greenwich."""
+    if unix is None:
+        return None
     try:
         return iso(unix)
     except (ValueError, OverflowError, OSError):
