@@ -8,9 +8,9 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 
@@ -49,6 +49,7 @@ class Take:
     now: float = AT
     then: Callable[[SimulatorServer], None] = lambda _: None
     shows: str = ""
+    settings: Mapping[str, object] = field(default_factory=dict)
 
 
 def fleet(deployments: int) -> Scenario:
@@ -82,7 +83,14 @@ SCENARIOS: dict[str, tuple[Take, ...]] = {
         Take("production", fleet(12), then=trouble, shows="Failed"),
         Take("research", fleet(4), then=down, shows="401"),
     ),
-    "never": (Take("production", fleet(6)), Take("research", Scenario(faults=(DOWN,)), shows="401")),
+    "stale": (
+        Take("production", fleet(8)),
+        Take("research", fleet(4), then=down, shows="No current data", settings={"stale_after": "6s"}),
+    ),
+    "never": (
+        Take("production", fleet(6), settings={"deployments": ["chat-000", "embed-001", "nope"]}, shows="Not found"),
+        Take("research", Scenario(faults=(DOWN,)), settings={"deployments": ["one", "two"]}, shows="Never read"),
+    ),
     "strange": (Take("production", STRANGE),),
     "empty": (Take("production", Scenario()),),
 }
@@ -100,7 +108,9 @@ def exporter(takes: Iterable[Take]) -> Iterator[tuple[str, list[SimulatorServer]
             server.simulator.fleet = SimulatedFleet(take.scenario, seed=1, started=time.time() - take.now)
             label = {"labels": {"team": "search" if take.name == "research" else "platform"}}
             key = {"api_key_env": KEY_VARIABLE, "base_url": server.url}
-            projects.append({"name": take.name, **opted_in, "max_requests_per_second": 1000, **label, **key})
+            projects.append(
+                {"name": take.name, **opted_in, "max_requests_per_second": 1000, **label, **key, **take.settings}
+            )
         file = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pictures-"))) / "config.yml"
         file.write_text(yaml.safe_dump({"poll_interval": "3s", "projects": projects}))
         options = [f"--config.file={file}", "--web.listen-address=127.0.0.1:0"]

@@ -12,6 +12,7 @@ from markupsafe import Markup
 UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))  # s
 SINGLE_UNIT = 10  # of a unit, from which the next smaller one is left out
 SHORT = 8  # characters of a revision that tell it from others
+ZONE = Markup('<span class="zone"> UTC</span>')  # left out where there is little room
 KEY_VARIABLE = "TOGETHER_API_KEY"
 # Invisible characters that turn the text around them; <bdi> confines them in text, and attributes have no <bdi>.
 _DIRECTIONS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -30,11 +31,13 @@ class Clock:
 
     def ago(self, time: str) -> Markup:
         """`8m ago`."""
-        return self._element(time, f"{span(self._seconds_since(time))} ago")
+        seconds = self._seconds_since(time)
+        return self._element(time, f"{span(seconds)} ago" if round(seconds) > 0 else "just now")
 
     def moment(self, time: str) -> Markup:
         """`14:03 UTC` of today, else the date."""
-        return self._element(time, f"{time[11:16]} UTC" if time[:10] == self._today else time[:10])
+        is_today = time[:10] == self._today
+        return self._element(time, time[11:16] + ZONE if is_today else time[:10])
 
     def until(self, time: str) -> Markup:
         """`in 12s`."""
@@ -43,7 +46,7 @@ class Clock:
     def _seconds_since(self, time: str) -> float:
         return (self._now - datetime.fromisoformat(time)).total_seconds()
 
-    def _element(self, time: str, text: str) -> Markup:
+    def _element(self, time: str, text: str | Markup) -> Markup:
         return Markup('<time datetime="{}" title="{}">{}</time>').format(time, exact(time), text)
 
 

@@ -3,7 +3,8 @@
 (() => {
   const form = document.getElementById("find"), box = document.getElementById("filter");
   const auto = document.getElementById("auto"), away = document.getElementById("away");
-  const REFRESH = 1000 * document.currentScript.dataset.refresh, TYPING = 150, TIMEOUT = 10000;  // ms
+  const REFRESH = 1000 * document.currentScript.dataset.refresh, TYPING = 150, TIMEOUT = 10000, SLICE = 25;  // ms
+  const PART = 200;  // rows
   const HIDDEN = 6;  // a hidden tab shows a title and an icon: every so many refreshes are enough for it
   const RELOADED = "together-exporter-reloaded";  // in the session's storage: the build for which the page was reloaded
   const CAUSES = {
@@ -18,35 +19,56 @@
   const marker = (page) => page.querySelector("meta[name=together-exporter]");
 
   // Makes `old` equal to `fresh` by changing what differs and nothing else: selection, focus and open details stay.
-  function patch(old, fresh) {
-    if ("client" in old.dataset || old.isEqualNode(fresh)) return;
+  // Rows are left for later: `rows` receives pairs of them.
+  function patch(old, fresh, rows) {
+    if (old.isEqualNode(fresh) || old.hasAttribute("data-client")) return;
     patchAttributes(old, fresh);
-    patchChildren(old, fresh);
+    if (!patchAlike(old, fresh, rows)) patchChildren(old, fresh, rows);
   }
 
   function patchAttributes(old, fresh) {
-    const follows = old.dataset.default !== fresh.dataset.default;  // else details stay as the user left them
+    const follows = old.getAttribute("data-default") !== fresh.getAttribute("data-default");  // else as the user left it
     for (const {name, value} of fresh.attributes) {
-      if (name === "open" && !follows) continue;
-      if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+      if (old.getAttribute(name) !== value && (name !== "open" || follows)) old.setAttribute(name, value);
     }
+    if (old.attributes.length === fresh.attributes.length) return;
     for (const {name} of [...old.attributes]) {
       if (!fresh.hasAttribute(name) && (name !== "open" || follows)) old.removeAttribute(name);
     }
   }
 
-  function patchChildren(old, fresh) {
-    const keyed = new Map();
-    for (const child of old.children) if (child.dataset.key !== undefined) keyed.set(child.dataset.key, child);
+  const key = (node) => node.nodeType === Node.ELEMENT_NODE ? node.getAttribute("data-key") : null;
+  const isAlike = (one, other) => one.nodeName === other.nodeName && key(one) === key(other);
+
+  // The usual case: the same children in the same order.
+  function patchAlike(old, fresh, rows) {
+    if (old.childNodes.length !== fresh.childNodes.length) return false;
+    for (let one = old.firstChild, other = fresh.firstChild; one; one = one.nextSibling, other = other.nextSibling) {
+      if (!isAlike(one, other)) return false;
+    }
+    for (let one = old.firstChild, other = fresh.firstChild; one; one = one.nextSibling, other = other.nextSibling) {
+      patchNode(one, other, rows);
+    }
+    return true;
+  }
+
+  function patchNode(old, fresh, rows) {
+    if (old.nodeName === "TR" && rows) rows.push([old, fresh]);
+    else if (old.nodeType === Node.ELEMENT_NODE) patch(old, fresh, rows);
+    else if (old.data !== fresh.data && !isSelected(old)) old.data = fresh.data;
+  }
+
+  function patchChildren(old, fresh, rows) {
+    const keyed = new Map([...old.children].map((child) => [key(child), child]));
+    keyed.delete(null);
     let next = old.firstChild;
     const wanted = [...fresh.childNodes].map((node) => {
-      const key = node.dataset?.key;
-      while (next && next.dataset?.key !== undefined) next = next.nextSibling;
-      let have = key === undefined ? next : keyed.get(key);
+      const isKeyed = key(node) !== null;
+      while (next && key(next) !== null) next = next.nextSibling;
+      const have = isKeyed ? keyed.get(key(node)) : next;
       if (!have || have.nodeName !== node.nodeName) return document.importNode(node, true);
-      if (key === undefined) next = next.nextSibling;
-      if (node.nodeType === Node.ELEMENT_NODE) patch(have, node);
-      else if (have.data !== node.data && !isSelected(have)) have.data = node.data;
+      if (!isKeyed) next = next.nextSibling;
+      patchNode(have, node, rows);
       return have;
     });
     arrange(old, wanted);
@@ -93,10 +115,10 @@
     return found;
   }
 
-  function show(fresh) {
-    const active = document.activeElement, selection = getSelection();
+  async function show(fresh, isCurrent) {
+    const active = document.activeElement, selection = getSelection(), rows = [];
     const {anchorNode, anchorOffset, focusNode, focusOffset, isCollapsed} = selection;
-    patch(document.body, fresh.body);
+    patch(document.body, fresh.body, rows);
     if (active !== document.activeElement && active?.isConnected) active.focus({preventScroll: true});
     const isLost = selection.anchorNode !== anchorNode || selection.focusNode !== focusNode;
     if (!isCollapsed && isLost && anchorNode.isConnected && focusNode.isConnected) {
@@ -105,11 +127,39 @@
     if (document.title !== fresh.title) document.title = fresh.title;
     patch(document.querySelector("link[rel=icon]"), fresh.querySelector("link[rel=icon]"));
     patchAttributes(marker(document), marker(fresh));
+    let began = performance.now();
+    for (const [old, row] of rows) {
+      patch(old, row);
+      if (performance.now() - began < SLICE) continue;
+      await yieldToBrowser();
+      if (!isCurrent()) return;
+      began = performance.now();
+    }
   }
+
+  // Lets the browser render and the user act in the middle of a large refresh.
+  const yieldToBrowser = () => new Promise((resolve) => { setTimeout(resolve); });
 
   function say(text) {
     if (away.textContent !== text) away.textContent = text;
     away.hidden = !text;
+  }
+
+  const parse = (text) => new DOMParser().parseFromString(text, "text/html");
+
+  // Rows are parsed in parts: a thousand at once would hold the page too long.
+  async function parsed(text) {
+    const [head, ...rows] = text.split("\n<tr ");
+    if (rows.length <= PART) return parse(text);
+    const end = rows.at(-1).indexOf("</tbody>");
+    const page = parse(head + rows.at(-1).slice(end)), body = page.querySelector("tbody");
+    rows.push(rows.pop().slice(0, end));
+    for (let first = 0; body && first < rows.length; first += PART) {
+      await yieldToBrowser();
+      const part = rows.slice(first, first + PART).map((row) => `<tr ${row}`).join("\n");
+      body.append(...parse(`<table><tbody>${part}</tbody></table>`).querySelector("tbody").childNodes);
+    }
+    return page;
   }
 
   async function ask() {
@@ -122,7 +172,7 @@
     if (answer.type === "opaqueredirect") throw new Cause("the answer was a redirect (sign-in needed?)");
     if (!answer.ok) throw new Cause(CAUSES[answer.status] ?? `the answer was HTTP ${answer.status}`);
     const text = await answer.text().catch(() => { throw new Cause("the answer broke off"); });
-    const fresh = new DOMParser().parseFromString(text, "text/html");
+    const fresh = await parsed(text);
     if (!marker(fresh)) throw new Cause("the answer was not this page (sign-in needed?)");
     if (!fresh.querySelector("footer")) throw new Cause("the answer broke off");
     return fresh;
@@ -143,7 +193,9 @@
       const fresh = await ask();
       if (mine !== turn) return;
       if (isOutdated(fresh)) return location.reload();
-      show(fresh);
+      await yieldToBrowser();
+      if (mine !== turn) return;
+      await show(fresh, () => mine === turn);
       sync(fresh);
       say("");
     } catch (error) {
