@@ -109,7 +109,7 @@ class Browser:
         return file
 
 
-NAMES = "return [...document.querySelectorAll('tbody th > .name')].map((e) => e.innerText)"
+NAMES = "return [...document.querySelectorAll('tbody th .name')].map((e) => e.textContent)"  # innerText is empty out of sight
 RUN_AXE = """
 const done = arguments[arguments.length - 1];
 axe.run().then((r) => done({violations: r.violations, passes: r.passes.length}),

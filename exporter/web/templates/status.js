@@ -6,7 +6,7 @@
   const REFRESH = 1000 * document.currentScript.dataset.refresh, TYPING = 150, TIMEOUT = 10000, SLICE = 25;  // ms
   const PART = 200;  // rows
   const HIDDEN = 6;  // a hidden tab shows a title and an icon: every so many refreshes are enough for it
-  const RELOADED = "together-exporter-reloaded";  // in the session's storage: the build for which the page was reloaded
+  const RELOADED = "together-exporter-reloaded";  // in the session's storage: the builds for which it was reloaded
   const CAUSES = {
     401: "401: sign in again", 403: "403: access denied", 404: "404: there is no exporter at this address",
     429: "429: too many requests", 502: "502: the proxy cannot reach the exporter",
@@ -141,7 +141,8 @@
   const yieldToBrowser = () => new Promise((resolve) => { setTimeout(resolve); });
 
   function say(text) {
-    if (away.textContent !== text) away.textContent = text;
+    if (away.textContent === text) return;
+    away.textContent = text;
     away.hidden = !text;
   }
 
@@ -180,10 +181,10 @@
 
   // Whether the exporter was upgraded since this page was loaded: style and script are of the old version then.
   function isOutdated(fresh) {
-    const build = marker(fresh).content;
+    const build = marker(fresh).content, before = sessionStorage.getItem(RELOADED) ?? "";
     if (build === marker(document).content) return false;
-    if (sessionStorage.getItem(RELOADED) === build) throw new Cause(`the exporter now is ${build.split(" ")[0]}: reload the page`);
-    sessionStorage.setItem(RELOADED, build);
+    if (before.includes(build)) throw new Cause(`the exporter now is ${build.split(" ")[0]}: reload the page`);
+    sessionStorage.setItem(RELOADED, `${before}\n${build}`);
     return true;
   }
 

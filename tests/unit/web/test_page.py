@@ -101,7 +101,7 @@ CHAT = well("chat", gpu_type="h100-80gb", gpu_count=8, environment_variables=VAR
 def test_a_row_says_what_an_operator_asks_for() -> None:
     text = shown(CHAT).text
     assert (
-        "chat ▲ Ready (warning) since before 23:33 UTC 2/2 (––4) 8 × h100-80gb new-revi 1/2 updated – 10s ago" in text
+        "chat ▲ warning: Ready since before 23:33 UTC 2/2 (––4) 8 × h100-80gb new-revi 1/2 updated – 10s ago" in text
     )
 
 
@@ -139,7 +139,7 @@ def test_a_change_that_was_seen_is_as_old_as_it_is() -> None:
     since = "2026-03-31T23:25:00.000Z"
     seen = replace(status.deployments[0], status_since=since, saw_status_change=True)
     page = page_of(replace(status, deployments=(seen,)))
-    assert "✕ Failed (critical) for 8m 20s 2/2" in page.text
+    assert "✕ critical: Failed for 8m 20s 2/2" in page.text
     assert {"datetime": since, "title": "2026-03-31 23:25:00 UTC"} in page.named("time")
 
 
@@ -211,21 +211,21 @@ def test_a_project_that_cannot_be_read_is_critical_and_says_once_why_and_what_to
 
 def test_stale_data_says_what_was_last_known() -> None:
     page = down(well("a", status="Failed", ready_replicas=0), now=STALE)
-    assert "a ✕ No current data (critical). Last known 5m 1s ago: Failed, 0/2 ready failing, 5m 1s ago" in page.text
+    assert "a ✕ critical: No current data. Last known 5m 1s ago: Failed, 0/2 ready failing, 5m 1s ago" in page.text
 
 
 def test_what_was_never_read_says_so() -> None:
     store = Store([Target("p", ("a",))])
     fail(store, KEY)
     text = shown_of(store).text
-    assert "a ✕ Never read (critical) since the exporter started 1h ago failing" in text
+    assert "a ✕ critical: Never read since the exporter started 1h ago failing" in text
     assert "Last known" not in text
 
 
 def test_one_that_does_not_exist_is_told_with_its_runbook() -> None:
     page = shown(missing="nope")
     assert page.rows == ["nope"]
-    assert "nope ✕ Not found (critical) failing" in page.text
+    assert "nope ✕ critical: Not found failing" in page.text
     assert any(link.endswith("/TogetherDeploymentNotFound.md") for link in page.links)
 
 
@@ -287,4 +287,4 @@ def test_a_finding_without_an_alert_has_no_runbook() -> None:
 def test_the_status_of_a_deployment_without_one_has_no_age(saw: bool) -> None:
     status = run(report(facts(fleet(well("a", status=None)))))
     bare = replace(status.deployments[0], status_since=None, saw_status_change=saw)
-    assert "✓ No status (ok) 2/2" in page_of(replace(status, deployments=(bare,))).text
+    assert "✓ ok: No status 2/2" in page_of(replace(status, deployments=(bare,))).text
