@@ -15,7 +15,7 @@ from tests.conftest import ROOT, until
 
 AXE = ROOT / ".tools" / "axe_playwright_python" / "axe.min.js"
 ARTEFACTS = ROOT / ".artefacts"
-WIDE, PHONE, HUGE = (1400, 900), (360, 740), (3840, 2160)
+WIDE, TABLET, PHONE, HUGE = (1400, 900), (640, 700), (360, 740), (3840, 2160)
 # Root in a container has no sandbox; GPU and shared memory are not there either.
 OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-color-profile=srgb")
 
@@ -86,6 +86,9 @@ class Browser:
         for key in keys:
             self.driver.switch_to.active_element.send_keys(key)
 
+    def paste(self) -> None:
+        self._devtools("Input.dispatchKeyEvent", type="keyDown", commands=["paste"])
+
     def focused(self) -> str:
         """What of the page has the focus, in words."""
         return str(self.run("const e = document.activeElement; return e.id || e.innerText || e.tagName"))
@@ -109,7 +112,8 @@ class Browser:
         return file
 
 
-NAMES = "return [...document.querySelectorAll('tbody th .name')].map((e) => e.textContent)"  # innerText is empty out of sight
+# Not innerText, which is empty for what is out of sight.
+NAMES = "return [...document.querySelectorAll('tbody th .name')].map((e) => e.textContent)"
 RUN_AXE = """
 const done = arguments[arguments.length - 1];
 axe.run().then((r) => done({violations: r.violations, passes: r.passes.length}),

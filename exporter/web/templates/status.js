@@ -207,9 +207,9 @@
   }
 
   function controlsFollow(fresh) {
-    for (const control of form.querySelectorAll("[name]:not(:focus)")) {
+    for (const control of form.querySelectorAll("[name]")) {
       const other = fresh.querySelector(`#find [name=${control.name}]`);
-      if (other) control.value = other.value;
+      if (other && control.value !== other.value) control.value = other.value;
     }
   }
 
