@@ -67,6 +67,11 @@ def span(seconds: float) -> str:
     return "0s"
 
 
+def interval(seconds: float) -> str:
+    """`200ms`, `30s`: a configured duration."""
+    return f"{1000 * seconds:.0f}ms" if seconds < 1 else span(seconds)
+
+
 def number(count: float | None) -> str:
     return "–" if count is None else f"{count:,.0f}" if count == int(count) else f"{count:g}"
 

@@ -58,7 +58,7 @@ class StatusPage:
         environment = Environment(
             loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=False
         )
-        for name in ("attribute", "count", "exact", "logs_command", "number", "short", "span"):
+        for name in ("attribute", "count", "exact", "interval", "logs_command", "number", "short"):
             environment.filters[name] = getattr(formats, name)
         environment.filters.update(labels=labels, runbook=runbook)
         environment.globals.update(

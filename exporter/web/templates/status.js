@@ -12,7 +12,7 @@
     429: "429: too many requests", 502: "502: the proxy cannot reach the exporter",
     503: "503: the exporter or its proxy is overloaded", 504: "504: the proxy got no answer from the exporter",
   };
-  let turn = 0, typing = 0, skipped = 0;
+  let turn = 0, answered = 0, typing = 0, skipped = 0;
 
   class Cause extends Error {}
 
@@ -144,6 +144,7 @@
     if (away.textContent === text) return;
     away.textContent = text;
     away.hidden = !text;
+    document.documentElement.classList.toggle("outdated", Boolean(text));
   }
 
   const parse = (text) => new DOMParser().parseFromString(text, "text/html");
@@ -203,7 +204,14 @@
       if (mine !== turn) return;
       const cause = error instanceof Cause ? error.message : `the page could not be updated (${error.message}): reload it`;
       say(`Showing data from ${marker(document).dataset.now.slice(11)}: ${cause}.`);
+    } finally {
+      if (mine === turn) answered = mine;
     }
+  }
+
+  // By itself; a slow answer is waited for, as otherwise the next refresh would take its place, for ever.
+  function refreshAgain() {
+    if (auto.checked && answered === turn) refresh();
   }
 
   function controlsFollow(fresh) {
@@ -253,10 +261,10 @@
     if (time) time.title = `${time.title.split("\n")[0]}\n${new Date(time.dateTime).toLocaleString(undefined, {timeZoneName: "short"})}`;
   });
   addEventListener("popstate", () => refresh(controlsFollow));
-  document.addEventListener("visibilitychange", () => { if (auto.checked && !document.hidden) refresh(); });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) refreshAgain(); });
   setInterval(() => {
     skipped = document.hidden && skipped < HIDDEN - 1 ? skipped + 1 : 0;
-    if (auto.checked && !skipped) refresh();
+    if (!skipped) refreshAgain();
   }, REFRESH);
   document.documentElement.classList.add("scripted");
 })();

@@ -9,7 +9,7 @@ import pytest
 from exporter.api.errors import REASONS
 from exporter.status.findings import REASONS as CLASSES
 from exporter.status.model import Error, Finding
-from exporter.web.formats import Clock, attribute, count, logs_command, number, span
+from exporter.web.formats import Clock, attribute, count, interval, logs_command, number, span
 from exporter.web.runbooks import ERRORS, FINDINGS, runbook
 from tests.conftest import ROOT
 
@@ -43,6 +43,10 @@ def test_times_are_ages_with_the_exact_time_on_hover() -> None:
     assert CLOCK.until("2026-04-01T12:00:12.000Z").endswith(">in 12s</time>")
     assert CLOCK.moment(time).endswith('>11:52<span class="zone"> UTC</span></time>')
     assert CLOCK.moment("2026-03-31T23:59:00.000Z").endswith(">2026-03-31</time>")
+
+
+def test_an_interval_may_be_shorter_than_a_second() -> None:
+    assert [interval(seconds) for seconds in (0.2, 1, 30, 120)] == ["200ms", "1s", "30s", "2m"]
 
 
 def test_numbers_and_counts() -> None:
