@@ -12,6 +12,8 @@ from starlette.templating import Jinja2Templates
 
 from exporter import DOCUMENTATION
 from exporter.cooperative import in_slices
+from exporter.state.reasons import reason_class
+from exporter.status.findings import REASONS
 from exporter.status.model import LEVELS, Deployment, Finding, Level, Project, Replica, Status
 from exporter.web import formats
 from exporter.web.assets import SCRIPT, STYLE, TEMPLATES, fingerprint
@@ -60,7 +62,7 @@ class StatusPage:
         )
         for name in ("attribute", "count", "exact", "interval", "logs_command", "number", "short"):
             environment.filters[name] = getattr(formats, name)
-        environment.filters.update(labels=labels, runbook=runbook)
+        environment.filters.update(labels=labels, replica_level=_replica_level, runbook=runbook)
         environment.globals.update(
             address=address,
             docs=DOCUMENTATION,
@@ -120,6 +122,7 @@ def _rows(status: Status, shown: list[Deployment], *, is_alone: bool) -> Iterabl
         is_trouble = deployment.level in TROUBLE and not is_alone
         is_open = is_alone or (is_trouble and bool(findings))
         replicas = [r for r in deployment.replicas if not (is_trouble and r.is_ready)]
+        replicas.sort(key=lambda replica: LEVELS.index(_replica_level(replica)))
         unlisted = (deployment.replicas_listed or 0) - len(deployment.replicas)
         listed = tuple(replicas if is_alone else replicas[:MAX_REPLICAS])
         yield Row(
@@ -134,6 +137,12 @@ def _rows(status: Status, shown: list[Deployment], *, is_alone: bool) -> Iterabl
             has_state=has_state(deployment),
             has_facts=has_state(deployment) and not is_trouble,
         )
+
+
+def _replica_level(replica: Replica) -> Level:
+    if replica.is_ready:
+        return "ok"
+    return "warning" if replica.reason is not None and reason_class(replica.reason) in REASONS else "busy"
 
 
 def _findings(d: Deployment, down: Mapping[str, Project]) -> tuple[Finding, ...]:

@@ -79,10 +79,10 @@ def page_of(status: Status, query: Query | None = None, page: StatusPage = PAGE)
     return Reader(run(page.render(status, query or Query())).decode())
 
 
-def down(*deployments: Deployment, error: ApiError = KEY, **more: object) -> Reader:
+def down(*deployments: Deployment, error: ApiError = KEY, now: Instant = NOW) -> Reader:
     store = fleet(*deployments)
     fail(store, error)
-    return shown_of(store, **more)
+    return shown_of(store, now=now)
 
 
 VARIABLES = [{"name": "TOGETHER_DEPLOYMENT_REVISION_ID", "value": "new-revision"}]
@@ -100,9 +100,7 @@ CHAT = well("chat", gpu_type="h100-80gb", gpu_count=8, environment_variables=VAR
 
 def test_a_row_says_what_an_operator_asks_for() -> None:
     text = shown(CHAT).text
-    assert (
-        "chat ▲ warning: Ready since before 23:33 UTC 2/2 (––4) 8 × h100-80gb new-revi 1/2 updated – 10s ago" in text
-    )
+    assert "chat ▲ warning: Ready since before 23:33 UTC 2/2 (––4) 8 × h100-80gb new-revi 1/2 updated – 10s ago" in text
 
 
 def test_trouble_is_unfolded_with_findings_replicas_and_the_way_to_the_logs() -> None:
@@ -114,6 +112,19 @@ def test_trouble_is_unfolded_with_findings_replicas_and_the_way_to_the_logs() ->
     assert "r-1" not in page.text, "of a deployment in trouble only what is not ready"
     assert any(link.endswith("/docs/runbooks/TogetherReplicaCrashLooping.md") for link in page.links)
     assert [each["data-default"] for each in page.named("details") if "open" in each] == ["True"]
+
+
+def test_the_worst_replica_comes_first_with_the_command_for_its_logs() -> None:
+    events = {
+        "a": replica("Waiting", replica_status_reason="ContainerCreating"),
+        "b": replica("Waiting", replica_status_reason="OOMKilled"),
+        "c": replica("Waiting", replica_status_reason="Error"),
+    }
+    page = shown(well("chat", replica_events=events))
+    assert "▲ OOMKilled b curl" in page.text
+    assert "▲ Error c ↻ ContainerCreating a" in page.text
+    alone = shown(well("chat", replica_events=events), query=Query(deployment="chat"))
+    assert alone.text.count("curl -H") == 3
 
 
 def test_a_healthy_deployment_is_folded_and_all_of_it_is_on_a_page_of_its_own() -> None:

@@ -133,6 +133,11 @@ def test_filters_in_use_can_be_taken_back_one_by_one() -> None:
     assert {"name": "level", "type": "hidden", "value": "ok"} in page.named("input")
 
 
+def test_the_form_keeps_the_opposite_order() -> None:
+    chosen = [each["value"] for each in shown(*FLEET, query=Query(sort="-gpus")).named("option") if "selected" in each]
+    assert chosen == ["-gpus"]
+
+
 def test_what_can_be_chosen_is_what_there_is() -> None:
     options = [each["value"] for each in shown(*FLEET).named("option")]
     assert {"Failed", "Ready", "h100", "h200", "none"} <= set(options)
