@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 
 from exporter.api.errors import NotFound
 from exporter.api.models import Deployment, Replica
-from exporter.metrics.families import STATUSES, replicas_updated
+from exporter.metrics.families import replicas_updated
+from exporter.state.history import STATUSES
 from exporter.state.records import Shown
 from exporter.status.model import LEVELS, Finding, Level
 

@@ -71,15 +71,8 @@ BAD |= {
     "yaml-anchor": "poll_interval: &a [*a]\n",
     "yaml-unknown-tag": "poll_interval: !!python/object:os.system x\n",
     "yaml-unhashable-key": "{[1]: 2}\n",
-}
-
-
-NOT_REFUSED = {  # by today's code: a traceback, or taken as good
-    *(f"url-{name}" for name in ("empty-label-idna", "bad-punycode", "spaces-inside", "control-character")),
-    "url-label-of-70",
-    *(f"yaml-{name}" for name in VALUES.keys() - {"year-1-with-zone", "explicit-binary"}),
-    *(f"yaml-{place}" for place in PLACES),
-    "yaml-key",
+    "text-control-character": 'projects: [{name: "a\\x85b"}]\n',
+    "text-lone-surrogate": 'projects: [{deployments: ["\\ud800"]}]\n',
 }
 
 

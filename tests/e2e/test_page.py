@@ -10,9 +10,10 @@ import pytest
 from exporter.simulator.scenario import DeploymentScenario, Fault, Fleet, Scenario, Step, load
 from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer, until
-from tests.e2e.browser import ENTER, HUGE, PHONE, SPACE, TAB, WIDE, Browser
+from tests.e2e.browser import ENTER, HUGE, PHONE, SPACE, TAB, Browser
 from tests.e2e.conftest import Process, Start
 from tests.e2e.test_daemon import listing
+from tools.chromium import WIDE
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.needs("chromedriver")]
 axe = pytest.mark.needs(".tools/axe_playwright_python/axe.min.js")
