@@ -6,11 +6,11 @@ ARG BUILD_BASE=${BASE}
 # hadolint ignore=DL3006
 FROM ${BUILD_BASE} AS build
 WORKDIR /src
-COPY requirements.lock requirements-build.lock ./
+COPY requirements/run.lock requirements/build.lock requirements/
 RUN python3 -m venv --without-pip /opt/together-exporter \
  && python3 -m venv --without-pip /opt/build \
- && python3 -m pip --python /opt/together-exporter/bin/python install --no-cache-dir --require-hashes -r requirements.lock \
- && python3 -m pip --python /opt/build/bin/python install --no-cache-dir --require-hashes -r requirements-build.lock
+ && python3 -m pip --python /opt/together-exporter/bin/python install --no-cache-dir --require-hashes -r requirements/run.lock \
+ && python3 -m pip --python /opt/build/bin/python install --no-cache-dir --require-hashes -r requirements/build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY exporter exporter
 COPY dashboards dashboards

@@ -9,11 +9,10 @@ from typing import Any
 
 from exporter.api.models import Deployment, Replica, Revision
 from exporter.metrics.family import Family, Group, Sample, current, each, info, labelled, state, unique, value
-from exporter.state.history import MAX_STATUSES, OTHER, History
+from exporter.state.history import MAX_STATUSES, OTHER, STATUSES, History
 from exporter.state.reasons import CLASSES, reason_class
 from exporter.state.records import OwnLabels, Poll, Shown, ShownProject, ShownQueue
 
-STATUSES = ("Updating", "Scaling", "Ready", "Failed", "ScaledToZero")
 REPLICA_STATUSES = ("Running", "Waiting", "Terminated")
 PRELOAD_STATUSES = ("InProgress", "Completed", "Failed")
 NO_GPU = "none"

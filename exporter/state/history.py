@@ -10,7 +10,8 @@ from exporter.api.models import Deployment, Replica
 from exporter.state.instant import Instant
 from exporter.state.reasons import ReasonClass, reason_class
 
-MAX_STATUSES = 50  # that are counted apart for one deployment; the API documents 5
+STATUSES = ("Updating", "Scaling", "Ready", "Failed", "ScaledToZero")  # that the API documents
+MAX_STATUSES = 50  # further ones that are counted apart for one deployment
 OTHER = "other"  # what further ones are counted as
 
 
@@ -82,7 +83,8 @@ class History:
         if status is None or self.status is None or status == self.status:
             return counts
         changes = counts.status_changes
-        name = status if status in changes or len(changes) < MAX_STATUSES else OTHER
+        is_apart = status in STATUSES or status in changes or len(changes.keys() - STATUSES) < MAX_STATUSES
+        name = status if is_apart else OTHER
         return replace(counts, status_changes={**changes, name: changes.get(name, 0) + 1})
 
     def _with_replicas(

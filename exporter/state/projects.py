@@ -37,7 +37,8 @@ def reconfigured(before: Project | None, target: Target) -> Project:
         return before
     kept = [record for record in before.records.values() if _is_asked_for(record, before.target, target)]
     records = {key: _reconfigured(record, key, target) for key, record in _keyed(kept, target)}
-    return without_unread(replace(before, target=target, records=records))
+    is_known = before.is_polled and bool(records)
+    return without_unread(replace(before, target=target, records=records, was_polled=is_known))
 
 
 def queues_of(records: Mapping[str, Record], target: Target) -> list[str]:
@@ -66,7 +67,7 @@ async def after_list(before: Project, listing: Listing, now: Instant) -> Project
     """A project's list. What a complete one lacks is gone; what an incomplete one lacks is kept as in a failed poll."""
     if not before.target.is_listed:
         return before
-    found, dropped = await chosen(before.target, listing.items)
+    found, beyond_limit, dropped = await chosen(before.target, listing.items)
     poll = Poll(None, now)
     records: dict[str, Record] = {}
     async for key, item in in_slices(found.items()):
@@ -74,12 +75,12 @@ async def after_list(before: Project, listing: Listing, now: Instant) -> Project
     absent = {key: each for key, each in before.absent.items() if key not in records and _is_recent(each, before, now)}
     limit = before.target.limits.max_deployments_per_project
     for key in sorted({*before.records, *(before.target.keys or ())} - found.keys()):
-        is_configured = key in before.target.configured
-        if not listing.is_complete and (is_configured or len(records) < limit):
+        is_missed = key in before.target.configured and key not in beyond_limit
+        if not listing.is_complete and (is_missed or len(records) < limit):
             records[key] = _failed(before, key, InvalidResponse("the API says that its list is incomplete"))
-        elif is_configured:
+        elif is_missed:
             records[key] = _failed(before, key, NotFound("not in the project's list"))
-        else:
+        elif key in before.records:
             absent[key] = Absent(before.records[key].history, before.records[key].name, now)
     after = replace(before, records=records, absent=absent, listing=poll, dropped=(*listing.dropped, *dropped))
     return without_unread(after)
@@ -91,13 +92,20 @@ def after_failed_list(before: Project, error: ApiError) -> Project:
         return before
     if isinstance(error, NotFound):
         error = InvalidResponse(str(error))
-    keys = dict.fromkeys([*before.records, *(before.target.keys or ())])
+    keys = _within_limit(before)
     succeeded = before.listing.succeeded if before.listing else None
     return replace(
         before,
         records={key: _failed(before, key, error) for key in keys},
         listing=Poll(error, succeeded),
     )
+
+
+def _within_limit(before: Project) -> list[str]:
+    """What is known, and of what else is configured as much as a list would show."""
+    further = sorted(set(before.target.keys or ()) - before.records.keys())
+    room = max(0, before.target.limits.max_deployments_per_project - len(before.records))
+    return [*before.records, *further[:room]]
 
 
 def after_queue(before: Project, queue: str, counts: Queue, now: Instant) -> Project:

@@ -153,7 +153,8 @@ class Project:
     """Everything about one project; also the token that a commit is compared with.
 
     `queues`: by name. `revisions`: by the record's key; the one that was current when it was read.
-    `listing`: how the last list went, None before the first. `dropped`: items of the last list that are not shown."""
+    `listing`: how the last list went, None before the first. `dropped`: items of the last list that are not shown.
+    `was_polled`: under the configuration before, and some of it is still there."""
 
     target: Target
     records: Mapping[str, Record] = field(default_factory=lambda: MappingProxyType({}))
@@ -162,13 +163,14 @@ class Project:
     revisions: Mapping[str, RevisionState] = field(default_factory=lambda: MappingProxyType({}))
     listing: Poll | None = None
     dropped: tuple[Dropped, ...] = ()
+    was_polled: bool = False
 
     @property
     def is_polled(self) -> bool:
-        """Whether everything configured has been polled once, whatever the result."""
+        """Whether everything configured at the start has been polled once, whatever the result."""
         if self.target.is_listed:
             return self.listing is not None or self.target.keys == ()
-        return all(key in self.records for key in self.target.keys or ())
+        return self.was_polled or all(key in self.records for key in self.target.keys or ())
 
 
 class Shown(NamedTuple):

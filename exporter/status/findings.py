@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from exporter.api.errors import NotFound
 from exporter.api.models import Deployment, Replica
-from exporter.metrics.families import STATUSES, TERMINATED, replicas_updated
+from exporter.metrics.families import TERMINATED, replicas_updated
+from exporter.state.history import STATUSES
 from exporter.state.reasons import ReasonClass, reason_class
 from exporter.state.records import Shown
 from exporter.status.model import LEVELS, Finding, Level

@@ -13,12 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
-from dashboards.generate import BOARDS, written
 from exporter.rules.build import build
 from tests.conftest import SimulatorServer, until
 from tests.e2e.conftest import Start
 from tests.e2e.contract import Exporter
 from tests.e2e.monitoring import Prometheus
+from tools.boards import BOARDS, written
 
 pytestmark = pytest.mark.needs("prometheus")
 

@@ -9,9 +9,10 @@ import pytest
 
 from exporter.simulator.scenario import DeploymentScenario, Fault, Scenario, Step, load
 from tests.conftest import SimulatorServer, until
-from tests.e2e.browser import ENTER, HUGE, PHONE, SPACE, TAB, TABLET, WIDE, Browser
+from tests.e2e.browser import ENTER, HUGE, PHONE, SPACE, TAB, TABLET, Browser
 from tests.e2e.conftest import Start
 from tests.e2e.page_story import BROKEN, STORY, TROUBLE, fleet_in_trouble, front, serving
+from tools.chromium import WIDE
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.needs("chromedriver")]
 axe = pytest.mark.needs(".tools/axe_playwright_python/axe.min.js")

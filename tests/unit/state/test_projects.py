@@ -112,12 +112,30 @@ def test_what_a_complete_list_lacks_is_gone() -> None:
     assert list(after.absent) == ["1"]
 
 
-@pytest.mark.xfail(reason="after_list takes what the limit left out for gone", strict=True)
 def test_what_is_configured_and_listed_beyond_the_limit_is_not_taken_for_gone() -> None:
     target = Target("p", ("a", "b"), limits=Limits(max_deployments_per_project=1))
     project = listed(Project(target), item("1", "a"), item("2", "b"))
     assert project.dropped == (Dropped("deployment_limit"),)
-    assert "not_found" not in errors(project).values()
+    assert errors(project) == {"a": None}
+    assert errors(listed(project, item("2", "b"), second=1)) == {"b": None, "a": "not_found"}
+    incomplete = listed(project, item("1", "a"), item("2", "b"), second=1, is_complete=False)
+    assert errors(incomplete) == {"a": None}
+
+
+def test_what_is_configured_and_comes_beyond_the_limit_goes_on_with_its_counters_when_there_is_room() -> None:
+    target = Target("p", ("a", "b"), limits=Limits(max_deployments_per_project=1))
+    project = listed(Project(target), item("2", "b", status="Ready"))
+    project = listed(project, item("1", "a"), item("2", "b", status="Ready"), second=1)
+    assert list(project.absent) == ["b"]
+    project = listed(project, item("2", "b", status="Failed"), second=2)
+    assert project.records["b"].history.counts.status_changes == {"Failed": 1}
+
+
+def test_a_failed_list_stays_within_the_limit_too() -> None:
+    target = Target("p", ("b", "a", "c"), limits=Limits(max_deployments_per_project=2))
+    assert errors(after_failed_list(Project(target), DOWN)) == {"a": "server_error", "b": "server_error"}
+    project = listed(Project(target), item("1", "a"), item("2", "b"), item("3", "c"))
+    assert errors(after_failed_list(project, DOWN)) == {"a": "server_error", "b": "server_error"}
 
 
 def test_what_is_configured_and_not_listed_is_not_found() -> None:

@@ -1,6 +1,6 @@
 """Takes pictures of the status page in every scenario, width and scheme, for people who change it; they are not kept.
 
-`python -m docs.page_pictures LABEL [SCENARIO ...]` writes .artefacts/page/LABEL. Needs Chromium."""
+`python -m tests.e2e.page_pictures LABEL [SCENARIO ...]` writes .artefacts/page/LABEL. Needs Chromium."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ import yaml
 
 from exporter.simulator.fleet import Fleet as SimulatedFleet
 from exporter.simulator.scenario import DeploymentScenario, Fault, Fleet, Scenario, Step, load
-from tests.conftest import SimulatorServer, until
+from tests.conftest import ROOT, SimulatorServer, until
 from tests.e2e.browser import Browser
 from tests.e2e.conftest import Process
 
-FOLDER = Path(__file__).parents[1] / ".artefacts" / "page"
-STORY = Path(__file__).parent / "pictures.yml"
+FOLDER = ROOT / ".artefacts" / "page"
+STORY = ROOT / "tools" / "pictures.yml"
 WIDTHS = {1400: 900, 960: 800, 640: 700, 380: 740}  # with heights, pixels
 SCHEMES = ("light", "dark")
 KEY_VARIABLE = "PICTURES_KEY"

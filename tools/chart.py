@@ -1,37 +1,34 @@
-"""Writes what in the chart is made from elsewhere; `--check` says whether it is up to date."""
+"""What in the Helm chart is made from elsewhere."""
 
 from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from dashboards import generate as dashboards
 from deploy.helm.schema import Schema, schema
-from deploy.made import write_or_check
 from exporter import __version__
 from exporter.rules.build import INTERVALS, templates
 from exporter.rules.config import LISTS, RUNBOOKS
 from exporter.rules.output import as_yaml
+from tools import boards
 
-CHART = Path(__file__).parent / "together-exporter"
+CHART = Path(__file__).parents[1] / "deploy" / "helm" / "together-exporter"
 
 
 def files() -> dict[Path, str]:
     """Path to content."""
     chart, readme = (CHART / "Chart.yaml", CHART / "README.md")
-    boards = {CHART / "files" / "dashboards" / f"{name}.json": dashboards.written(name) for name in dashboards.BOARDS}
     return {
         CHART / "values.schema.json": json.dumps(schema(), indent=2, ensure_ascii=False) + "\n",
         CHART / "files" / "rules.yml": as_yaml(_rules()),
         chart: re.sub("^((?:appV|v)ersion: ).*$", rf"\g<1>{__version__}", chart.read_text("utf-8"), flags=re.MULTILINE),
         readme: _with_table(readme.read_text("utf-8")),
-        **boards,
+        **{CHART / "files" / "dashboards" / file.name: text for file, text in boards.files().items()},
     }
 
 
@@ -56,11 +53,3 @@ def _rows(prefix: str, of: Schema, defaults: dict[str, Any]) -> Iterator[str]:
         else:
             default = json.dumps(defaults[name], ensure_ascii=False)
             yield f"| `{prefix}{name}` | `{default}` | {value['description']} |"
-
-
-def main() -> int:
-    return write_or_check(files(), __doc__ or "", "make chart")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
