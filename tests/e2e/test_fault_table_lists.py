@@ -112,7 +112,7 @@ def test_a_list_that_is_not_complete_keeps_what_it_lacks(api: ScriptedApi, start
     assert (during.value(SUCCESS, "c"), during.reasons("c")) == (0, {"invalid_response"})
     assert during.value(PROJECT_SUCCESS) == 1
     assert during.project_reasons() == set()
-    warnings = [line for line in news(daemon, since) if "level=warning" in line]
+    warnings = [line for line in news(daemon, since) if "level=warn" in line]
     assert [line for line in warnings if "project=p" in line], "a warning says that the list is not complete"
     assert len(warnings) <= 3, "one for the project, or one for each that it lacks; not one for each poll"
     api.script[LIST] = listed(A, B)

@@ -152,7 +152,7 @@ def test_text_that_is_no_number_gives_no_series(form: str, seen: Seen) -> None:
 
 
 def test_no_warning_is_about_a_number_that_is_sent_as_text(seen: Seen) -> None:
-    warnings = [line for line in seen.log if "level=warning" in line]
+    warnings = [line for line in seen.log if "level=warn" in line]
     assert [line for line in warnings if "text-" in line or "target-" in line or "dep_t" in line] == []
 
 
@@ -275,7 +275,7 @@ def test_a_warning_about_what_is_left_out_names_the_deployment(
     daemon = started(start, project(api, fetch=fetch, deployments=["dep_1"]))
     soon(lambda: page(daemon).names() == {"chat"}, "it is shown", api, path)
     polled(api, path, 3)
-    lines = [line for line in news(daemon) if "level=warning" in line]
+    lines = [line for line in news(daemon) if "level=warn" in line]
     assert len(lines) == 1, "once, not with each poll"
     assert "deployment=chat " in f"{lines[0]} "
 
