@@ -39,7 +39,8 @@ async def run(simulator: Simulator, api: socket.socket, web: socket.socket, opti
     """`api` and `web`: where the simulator and the exporter listen."""
 
     def configuration() -> Loaded:
-        project = {"name": "demo", "base_url": f"http://{show_address(api)}", "api_key": "demo", "queue": True}
+        url = f"http://{show_address(api)}"
+        project = {"name": "demo", "base_url": url, "api_key": "demo", "queue": True, "revisions": True}
         return load({"projects": [project], "poll_interval": options.poll_interval})
 
     app = App(configuration)

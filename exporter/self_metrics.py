@@ -28,7 +28,7 @@ from exporter.metrics.page import Format
 OPENMETRICS_END = b"# EOF\n"
 
 # What the API documents, and what stands in front of such APIs; each starts at 0 so that rate() sees the first.
-CODES = ("200", "400", "401", "402", "403", "404", "429", "500", "502", "503", "504", NO_ANSWER)
+CODES = ("200", "400", "401", "402", "403", "404", "410", "429", "500", "502", "503", "504", NO_ANSWER)
 REFUSALS = (
     "connection_limit",
     "scrape_limit",

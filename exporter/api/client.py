@@ -51,6 +51,7 @@ STATUS_ERRORS: dict[int, type[ApiError]] = {
     402: PaymentRequired,
     403: Forbidden,
     404: NotFound,
+    410: NotFound,
     429: RateLimited,
 }
 

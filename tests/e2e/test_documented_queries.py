@@ -39,6 +39,8 @@ NEVER_HERE = {  # query: why it has no data over this fleet
     "increase(together_exporter_polls_missed_total[1h])": "no poll is missed, and the hour is not there; it is valid",
     "together_exporter_poll_duration_seconds": "a histogram's name; its series are _bucket, _sum and _count",
     "together_deployment_replica_startup_seconds": "a summary's name; its series are _sum and _count",
+    "max by (project, deployment) (together_deployment_replicas_ready) > 0 and on (project, deployment) "
+    "probe_success == 0": "there is no blackbox_exporter; tests/e2e/test_discovery.py probes",
 }
 
 
@@ -101,7 +103,7 @@ def test_every_query_has_an_answer(start: Start, tmp_path: Path) -> None:
         pace = "max_requests_per_second: 100"
         daemon = start(
             "poll_interval: 250ms\ngpu_hourly_cost: {h100-80gb: 3.5}\nmax_replicas_per_deployment: 2\nprojects:\n"
-            f"- {{name: fleet, base_url: '{fleet.url}', queue: true, {pace}}}\n"
+            f"- {{name: fleet, base_url: '{fleet.url}', queue: true, revisions: true, {pace}}}\n"
             f"- {{name: named, base_url: '{fleet.url}', deployments: [chat, nope], {pace}}}\n"
             f"- {{name: outage, base_url: '{outage.url}', {pace}}}\n",
             TOGETHER_API_KEY="k",

@@ -103,9 +103,10 @@ def snapshot_of(case: str) -> Snapshot:
 def _target(name: str, polls: Polls, **more: Any) -> Target:
     paths = [poll["get"] for poll in polls if poll.get("project", PROJECT) == name]
     is_listed = "deployments" in paths
-    keys = tuple(dict.fromkeys(unquote(path[12:]) for path in paths if path.startswith("deployments/")))
+    keys = tuple(dict.fromkeys(unquote(path[12:]) for path in paths if path.count("/") == 1 and path[12:]))
     limits = Limits(**more.pop("limits", {}))
-    return Target(name, None if is_listed else keys, is_listed, limits=limits, **more)
+    asked: dict[str, Any] = {"has_scaling_queues": True, "has_revisions": True, **more}
+    return Target(name, None if is_listed else keys, is_listed, limits=limits, **asked)
 
 
 def _polled(pipeline: Pipeline, poll: dict[str, Any]) -> None:
@@ -114,6 +115,8 @@ def _polled(pipeline: Pipeline, poll: dict[str, Any]) -> None:
     url = urlsplit(poll["get"])
     if url.path == "queue/metrics":
         pipeline.queue(project, parse_qs(url.query)["model"][0], outcome, second)
+    elif url.path.endswith("/revisions"):
+        pipeline.revision(project, unquote(url.path.split("/")[1]), outcome, second)
     elif url.path == "deployments":
         pipeline.list(project, outcome, second)
     else:
