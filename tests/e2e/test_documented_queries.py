@@ -88,7 +88,7 @@ def test_recipes_and_runbooks_have_answers_from_two_exporters(
 ) -> None:
     asked = {line.text: line.name for line in queries() if is_of_rules(line)}
     rules = build(faster=FASTER)
-    with first, second, Prometheus("", tmp_path, two(first, second), rules) as prometheus:
+    with first, second, Prometheus("", tmp_path, two(first, second), rules=rules) as prometheus:
         until(lambda: bool(prometheus.query("together_deployment_poll_success")), "they are scraped")
         answer_all(prometheus, {name: filled(text) for text, name in asked.items()}, ())
 
