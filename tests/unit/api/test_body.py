@@ -56,15 +56,15 @@ def test_a_body_is_the_same_in_whatever_pieces_it_comes(
 @pytest.mark.parametrize(
     ("encoding", "body", "message"),
     [
-        ("br", TEXT, "not asked for"),
-        ("deflate", zlib.compress(TEXT), "not asked for"),
-        ("gzip, gzip", gzip.compress(MEMBER), "not asked for"),
-        ("gzip", TEXT, "is gzip, and is not"),
-        ("gzip", MEMBER[:-8] + bytes(8), "is gzip, and is not"),
-        ("gzip", MEMBER + b"behind it", "is gzip, and is not"),
-        ("gzip", MEMBER[:5], "cut off"),
-        ("gzip", MEMBER[:-1], "cut off"),
-        ("gzip", MEMBER + MEMBER[:-1], "cut off"),
+        pytest.param("br", TEXT, "not asked for", id="brotli"),
+        pytest.param("deflate", zlib.compress(TEXT), "not asked for", id="deflate"),
+        pytest.param("gzip, gzip", gzip.compress(MEMBER), "not asked for", id="gzip twice"),
+        pytest.param("gzip", TEXT, "is gzip, and is not", id="no gzip"),
+        pytest.param("gzip", MEMBER[:-8] + bytes(8), "is gzip, and is not", id="a wrong checksum"),
+        pytest.param("gzip", MEMBER + b"behind it", "is gzip, and is not", id="text behind it"),
+        pytest.param("gzip", MEMBER[:5], "cut off", id="a header that is cut off"),
+        pytest.param("gzip", MEMBER[:-1], "cut off", id="a member that is cut off"),
+        pytest.param("gzip", MEMBER + MEMBER[:-1], "cut off", id="a second member that is cut off"),
     ],
 )
 def test_what_cannot_be_inflated_is_refused(encoding: str, body: bytes, message: str) -> None:
