@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.published import IMAGE
 from exporter import __version__
 from exporter.cli import commands, options
 from exporter.settings.load import load
@@ -59,7 +60,7 @@ def test_every_version_is_pinned() -> None:
         assert repository, name
         assert re.fullmatch(r"v?\d+\.\d+\.\d+", tag), name
         if repository.endswith("together-exporter"):
-            assert tag == __version__
+            assert (repository, tag) == (IMAGE, __version__)
 
 
 def test_nothing_listens_beyond_this_machine_or_may_do_more_than_its_work() -> None:
