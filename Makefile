@@ -24,6 +24,7 @@ check: $(STAMP)  ## lint, format, types, import rules, generated files
 	$(BIN)/ruff format --check || (echo 'mend: $(BIN)/ruff format'; exit 1)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo >.venv/imports.log || (cat .venv/imports.log; exit 1)
+	$(BIN)/zizmor --offline --quiet --no-progress .github
 	$(BIN)/python -m docs.generate --check
 	$(BIN)/python -m deploy.prometheus.rules --check
 	$(BIN)/python -m dashboards.generate --check
