@@ -11,7 +11,7 @@ RUN python3 -m venv --without-pip /opt/together-exporter \
  && python3 -m venv --without-pip /opt/build \
  && python3 -m pip --python /opt/together-exporter/bin/python install --no-cache-dir --require-hashes -r requirements.lock \
  && python3 -m pip --python /opt/build/bin/python install --no-cache-dir --require-hashes -r requirements-build.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY exporter exporter
 COPY dashboards dashboards
 RUN /opt/build/bin/hatchling build -t wheel \
