@@ -17,7 +17,8 @@ from exporter import __version__
 from exporter.cli import commands, options
 from exporter.settings.load import load
 
-COMPOSE = Path(__file__).parents[3] / "deploy" / "compose"
+ROOT = Path(__file__).parents[3]
+COMPOSE = ROOT / "deploy" / "compose"
 MADE_BY_HAND = {"together-api-key"}  # what the README says to put there
 
 pytestmark = pytest.mark.needs("docker-compose")
@@ -70,6 +71,24 @@ def test_nothing_listens_beyond_this_machine_or_may_do_more_than_its_work() -> N
         assert service["security_opt"] == ["no-new-privileges:true"]
 
 
+def test_the_configuration_is_mounted_as_a_folder_so_that_what_an_editor_saves_is_seen() -> None:
+    (volume,) = every()["exporter"]["volumes"]
+    assert volume["target"] == "/etc/together-exporter"
+    assert (Path(volume["source"]) / "together-exporter.yml").is_file()
+
+
+@pytest.mark.needs("amtool")
+def test_versions_are_those_that_the_tests_use() -> None:
+    installed = re.search(r"prometheus/cmd/promtool@v0\.(\d)(\d\d)\.(\d+)", (ROOT / ".ci" / "run").read_text())
+    assert installed
+    major, minor, patch = installed.groups()
+    assert every()["prometheus"]["image"] == f"prom/prometheus:v{major}.{int(minor)}.{patch}"
+    said = subprocess.run(["amtool", "--version"], capture_output=True, text=True, check=True)
+    version = re.search(r"version (\d+\.\d+\.\d+)", said.stdout + said.stderr)
+    assert version
+    assert every()["alertmanager"]["image"] == f"prom/alertmanager:v{version[1]}"
+
+
 def test_every_file_that_is_mounted_is_there() -> None:
     mounted = [v["source"] for service in every().values() for v in service.get("volumes", []) if v["type"] == "bind"]
     assert len(mounted) > 5
@@ -79,7 +98,7 @@ def test_every_file_that_is_mounted_is_there() -> None:
 def test_the_commands_are_ones_that_the_exporter_takes() -> None:
     parser = options.parser(commands.COMMANDS)
     config = parser.parse_args(["serve", *every()["exporter"]["command"]]).config_file
-    assert config in {volume["target"] for volume in every()["exporter"]["volumes"]}
+    assert config == "/etc/together-exporter/together-exporter.yml"
     simulate = parser.parse_args(every()["simulator"]["command"])
     url = every()["demo-exporter"]["environment"]["TOGETHER_BASE_URL"]
     assert f"simulator:{simulate.listen_address.rpartition(':')[2]}/v1" in url
@@ -88,7 +107,7 @@ def test_the_commands_are_ones_that_the_exporter_takes() -> None:
 def test_the_key_is_a_file_that_the_configuration_names(tmp_path: Path) -> None:
     (secret,) = every()["exporter"]["secrets"]
     assert secret["source"] in MADE_BY_HAND
-    text = (COMPOSE / "together-exporter.yml").read_text()
+    text = (COMPOSE / "config" / "together-exporter.yml").read_text()
     assert f"api_key_file: /run/secrets/{secret['source']}" in text
     (tmp_path / secret["source"]).write_text("not-a-real-key")
     file = tmp_path / "together-exporter.yml"
