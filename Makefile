@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-config --upgrade --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: demo demo-stack test check lock golden docs pictures rules dashboards chart fuzz mutants bench soak wheel sbom image clean
+.PHONY: demo demo-stack test check lock golden docs pictures rules dashboards chart fuzz mutants bench soak cluster-test wheel sbom image clean
 
 demo: $(STAMP)  ## simulator and exporter together; Ctrl-C ends it
 	$(BIN)/together-exporter demo $(ARGS)
@@ -72,6 +72,10 @@ bench: $(STAMP)  ## ratios, each measured side by side; JSON in .bench/bench.jso
 
 soak: $(STAMP)  ## a fleet with faults, scrapes and reloads for MINUTES; fails where something leaks, fails or is missed
 	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
+
+cluster-test: $(STAMP)  ## the chart and the manifests on a real API server; installs it by Go and apt, as root
+	tests/cluster/install.sh
+	PATH="$$PWD/.tools/bin:$$PATH" $(BIN)/pytest -p no:xdist -v tests/cluster/on_a_cluster.py $(ARGS)
 
 wheel: $(STAMP)  ## dist/*.whl and dist/*.tar.gz
 	rm -rf dist
