@@ -92,7 +92,7 @@ def _rules() -> Schema:
         "items": {"type": "string", "pattern": LABEL},
         "uniqueItems": True,
     }
-    texts: Schema = {**MAP, "propertyNames": {"pattern": LABEL}, "additionalProperties": {"type": "string"}}
+    texts: Schema = _named(LABEL, {"type": "string"})
     override = section(
         "One alert's own settings",
         severity={"enum": list(SEVERITIES)},
@@ -113,9 +113,7 @@ def _rules() -> Schema:
         disabled={**LIST, "items": names, "description": "Alerts to leave out."},
         enabledAlerts={**LIST, "items": names, "description": "Alerts to add that are off by default."},
         overrides={
-            **MAP,
-            "propertyNames": names,
-            "additionalProperties": override,
+            **_named(f"^({'|'.join(sorted(ALERTS))})$", override),
             "description": "By alert: `{severity, for, labels, annotations}`.",
         },
         additionalLabels={**texts, "description": "Labels added to every alert."},
@@ -162,16 +160,12 @@ def schema() -> Schema:
             "description": "The configuration file, as docs/configuration.md says; keys are put in from `apiKeys`.",
         },
         apiKeys={
-            **MAP,
+            **_named(
+                PROJECT_NAME,
+                {"oneOf": [_key("existingSecret", key={"type": "string", "minLength": 1}), _key("value")]},
+            ),
             "description": "Each project's key by the project's name, `default` where `config` names none: "
             "`{existingSecret, key}` or, stored with the release, `{value}`.",
-            "propertyNames": {"pattern": PROJECT_NAME},
-            "additionalProperties": {
-                "oneOf": [
-                    _key("existingSecret", key={"type": "string", "minLength": 1}),
-                    _key("value"),
-                ]
-            },
         },
         web=section(
             "TLS and passwords",
@@ -277,6 +271,11 @@ def schema() -> Schema:
         **values,
         "$defs": definitions,
     }
+
+
+def _named(pattern: str, value: Schema) -> Schema:
+    """Not by `propertyNames`, of whose errors Helm 4 gives a wrong place."""
+    return {**MAP, "patternProperties": {pattern: value}, "additionalProperties": False}
 
 
 def _key(name: str, **more: Schema) -> Schema:

@@ -27,7 +27,7 @@ NOT_RUN = {  # pattern: why not, and what stands in for it
     r"make cluster-test$": "a job of its own in the workflow",
     r"(pip|pipx) install|pipx run": "tests/e2e/test_release.py installs in an environment of its own",
     r"docker ": "no engine; tests/unit/deploy/test_compose.py has Compose read the file, test_image.py runs the image",
-    r"kubectl |helm install": "no cluster; tests/unit/deploy has helm and kustomize make the manifests",
+    r"kubectl |helm (install|test)": "no cluster; make cluster-test has one",
     r"(.*\| )?sudo ": "installs as root; test_systemd.py and test_release.py do the parts",
     r"cd deploy/compose": "goes with docker",
     r"(systemctl|journalctl) ": "no systemd runs here; tests/e2e/test_systemd.py speaks its protocol",
