@@ -74,5 +74,5 @@ def test_the_releases_text_is_that_of_the_changelog(tmp_path: Path) -> None:
 
 
 def notes(version: str, file: Path) -> subprocess.CompletedProcess[str]:
-    command = [ROOT / "deploy" / "release-notes.sh", version, file]
+    command = [str(ROOT / "deploy" / "release-notes.sh"), version, str(file)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
