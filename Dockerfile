@@ -9,11 +9,11 @@ FROM ${BUILD_BASE} AS build
 WORKDIR /src
 # hadolint ignore=DL3008
 RUN command -v strip || (apt-get update && apt-get install -y --no-install-recommends binutils)
-COPY requirements.lock requirements-build.lock ./
+COPY requirements/run.lock requirements/build.lock requirements/
 RUN python3 -m venv --without-pip /opt/together-exporter \
  && python3 -m venv --without-pip /opt/build \
- && python3 -m pip --python /opt/together-exporter/bin/python install --no-cache-dir --no-compile --require-hashes -r requirements.lock \
- && python3 -m pip --python /opt/build/bin/python install --no-cache-dir --require-hashes -r requirements-build.lock
+ && python3 -m pip --python /opt/together-exporter/bin/python install --no-cache-dir --no-compile --require-hashes -r requirements/run.lock \
+ && python3 -m pip --python /opt/build/bin/python install --no-cache-dir --require-hashes -r requirements/build.lock
 COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY exporter exporter
 COPY dashboards dashboards

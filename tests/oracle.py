@@ -39,6 +39,12 @@ class Project:
     list_succeeded: float | None = None
     is_listed: bool = False  # whether a list has ended
     left_out: Counter[str] = field(default_factory=Counter)  # of the last list
+    was_polled: bool = False  # before the last reload, and something of it is still there
+
+    def is_polled(self) -> bool:
+        if self.config.fetch == "list":
+            return self.is_listed
+        return self.was_polled or set(self.config.keys or ()) <= set(self.entries)
 
     def keys_of(self, items: Sequence[Json]) -> dict[str, Json]:
         """By which key each of these deployments is known."""
@@ -73,11 +79,12 @@ class Oracle:
         before = self.projects.get(config.project)
         if before is None or before.config.fetch != config.fetch:
             return Project(config)
-        was, before.config = before.config, config
+        was, was_polled, before.config = before.config, before.is_polled(), config
         known = [entry for entry in before.entries.values() if entry.answer]
         unknown = [entry for entry in before.entries.values() if not entry.answer]
         if config.fetch == "each":
             before.entries = {key: entry for key, entry in before.entries.items() if key in (config.keys or ())}
+            before.was_polled = was_polled and bool(before.entries)
         if config.fetch == "each" or was == config:
             return before
         before.entries = {}
@@ -173,7 +180,7 @@ class Oracle:
             for name, labels, value in samples:
                 yield name, {"deployment": label, **labels}, value
         yield from self._queues(project, second)
-        if project.is_listed or (config.fetch == "each" and set(config.keys or ()) <= set(project.entries)):
+        if project.is_polled():
             yield from self._summary(project, shown, known)
 
     def _queues(self, project: Project, second: float) -> Iterator[Sample]:

@@ -16,6 +16,7 @@ KeyPath = tuple[str | int, ...]
 MAX_FILE_SIZE = 8 * 2**20  # bytes; 100,000 deployments by name are 3 MiB
 MAX_VALUES = 300_000  # after aliases and merge keys are expanded
 MAX_DEPTH = 50  # nesting; the configuration needs 7
+NO_CHARACTER = "found invalid Unicode character escape code"  # libyaml's words for a lone surrogate
 YAML_TAG = "tag:yaml.org,2002:"
 PLAIN_TAGS = frozenset({f"{YAML_TAG}{kind}" for kind in ("null", "bool", "int", "float", "str", "timestamp", "merge")})
 
@@ -59,8 +60,13 @@ def _parse(name: str, text: str, loader_class: type[Any]) -> ConfigFile:
         at = text.encode()[: error.position].count(b"\n") + 1
         raise _Refused("has a control character, which YAML does not allow; remove it", at) from None
     except yaml.MarkedYAMLError as error:  # its own text would quote the line, which may hold a key
+        if loader_class is not yaml.SafeLoader and error.problem == NO_CHARACTER:
+            return _parse(name, text, yaml.SafeLoader)  # reads it, so that the key can be named
         line = min(error.problem_mark.line, text.count("\n")) + 1 if error.problem_mark else None
         raise _Refused(f"is not valid YAML: {error.problem}; check indentation, brackets and quotes", line) from None
+    except (ValueError, OverflowError):  # PyYAML's chr() of an escape such as "\U00110000"
+        line = loader.line + 1 if loader is not None else None
+        raise _Refused("has an escape that is not a character; remove it", line) from None
     finally:
         if loader is not None:
             loader.dispose()

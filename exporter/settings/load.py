@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, PydanticBaseSettingsSource
 
 from exporter.settings import environment, web_config
@@ -19,6 +19,7 @@ from exporter.settings.keys import is_open
 from exporter.settings.model import ENV_PREFIX, SECTIONS, Settings, option_name
 from exporter.settings.problems import ConfigError, Problem, message, show_key
 from exporter.settings.projects import Project, resolve
+from exporter.settings.values import unprintable
 from exporter.settings.web_config import WebConfig
 
 KNOWN_KEYS = {section: tuple(model.model_fields) for section, model in SECTIONS.items()}
@@ -45,16 +46,12 @@ def load(options: Mapping[str, Any], file: str | None = None) -> Loaded:
     """`options`: what the command line gave, nested as in the file. Raises ConfigError with every problem found."""
     given, variables, problems = _sources(file)
     place = _Place(options, variables, given)
-    try:
-        settings = _settings(options, variables, given)
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
-        paths = [d["loc"] for d in details]  # a list whose items are wrong is not, for that, too short
-        deepest = [d for d in details if not any(p != d["loc"] and p[: len(d["loc"])] == d["loc"] for p in paths)]
-        problems += [place.problem(_path(d["loc"]), message(d, KNOWN_KEYS)) for d in deepest]
-        raise ConfigError(_sorted(problems)) from None
-    projects, misfits = resolve(settings, os.environ, place.problem)
-    problems += misfits
+    settings, misfits = _settings(options, variables, given)
+    problems += [place.problem(*each) for each in misfits]
+    if settings is None:
+        raise ConfigError(_sorted(problems))
+    projects, conflicts = resolve(settings, os.environ, place.problem)
+    problems += conflicts
     web = WebConfig()
     try:
         web = web_config.read(settings.web.config_file) if settings.web.config_file else web
@@ -91,8 +88,19 @@ def _beside(given: ConfigFile) -> None:
                 section[key] = str(folder / section[key])
 
 
-def _settings(options: Mapping[str, Any], variables: Mapping[str, str], given: ConfigFile) -> Settings:
+def _settings(
+    options: Mapping[str, Any], variables: Mapping[str, str], given: ConfigFile
+) -> tuple[Settings | None, list[tuple[KeyPath, str]]]:
+    """None where there is something wrong with them, and what."""
+    merged: dict[str, Any] = {}
+
     class Sourced(Settings):
+        @model_validator(mode="before")
+        @classmethod
+        def _noted(cls, data: dict[str, Any]) -> dict[str, Any]:
+            merged.update(data)
+            return data
+
         @classmethod
         def settings_customise_sources(
             cls,
@@ -106,7 +114,22 @@ def _settings(options: Mapping[str, Any], variables: Mapping[str, str], given: C
             env_settings.env_vars = {name.lower(): value for name, value in variables.items()}
             return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=given.values)
 
-    return Sourced(**options)
+    settings, refused = None, []
+    try:
+        settings = Sourced(**options)
+    except ValidationError as error:
+        refused = _refused(error)
+    if odd := list(unprintable(merged)):
+        refused = [each for each in refused if each[0] and not any(each[0][: len(path)] == path for path, _ in odd)]
+        settings = None
+    return settings, [*odd, *refused]
+
+
+def _refused(error: ValidationError) -> list[tuple[KeyPath, str]]:
+    details = error.errors(include_url=False, include_input=False)
+    paths = [d["loc"] for d in details]  # a list whose items are wrong is not, for that, too short
+    deepest = [d for d in details if not any(p != d["loc"] and p[: len(d["loc"])] == d["loc"] for p in paths)]
+    return [(_path(d["loc"]), message(d, KNOWN_KEYS)) for d in deepest]
 
 
 def _path(location: tuple[str | int, ...]) -> KeyPath:

@@ -25,6 +25,7 @@ HINTS = {
     "missing": "is missing; add it",
     "model_type": "must be a mapping of keys and values",
     "string_too_short": "must not be empty; give it a value, or remove it",
+    "string_unicode": "has a lone surrogate, which is not a character; remove it",
     "string_type": "must be text; put it in quotes",
     "too_short": "must not be empty; list something, or remove it",
     "tuple_type": "must be a list",

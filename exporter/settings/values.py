@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
+
+KeyPath = tuple[str | int, ...]
 
 UNEXPANDED = re.compile(r"\$\{[A-Za-z_]\w*[^}]*\}|^\$\(\w+\)$|^\$[A-Za-z_]\w*$")
 MIN_QUOTED = 2  # characters
+# Some parsers of /metrics end a line at a control character; a lone surrogate has no UTF-8 form.
+NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def mistake(text: str) -> str | None:
@@ -15,3 +20,23 @@ def mistake(text: str) -> str | None:
     if UNEXPANDED.search(text):
         return "holds a variable reference that nothing expanded; write the value itself"
     return None
+
+
+def unprintable(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
+    """Where keys and texts have what no name has, whatever they are for, and what to do."""
+    if isinstance(value, str):
+        if found := NO_TEXT.search(value):
+            kind = "lone surrogate" if "\ud800" <= found[0] <= "\udfff" else "control character"
+            yield path, f"has a {kind} (U+{ord(found[0]):04X}); remove it"
+    elif isinstance(value, Mapping):
+        for key, below in value.items():
+            yield from unprintable(key, (*path, key))
+            if not (key == "api_key" and _is_project(path)):  # it may end in a line feed, as a file with a key does
+                yield from unprintable(below, (*path, key))
+    elif isinstance(value, list | tuple):
+        for index, below in enumerate(value):
+            yield from unprintable(below, (*path, index))
+
+
+def _is_project(path: KeyPath) -> bool:
+    return path[:1] == ("projects",) and len(path) == len(("projects", 0))

@@ -11,8 +11,8 @@ from exporter.cooperative import in_slices
 from exporter.state.records import Target
 
 
-async def chosen(target: Target, items: Iterable[Item]) -> tuple[Mapping[str, Item], list[Dropped]]:
-    """The items by key, and what is left out."""
+async def chosen(target: Target, items: Iterable[Item]) -> tuple[Mapping[str, Item], frozenset[str], list[Dropped]]:
+    """The items by key, the keys beyond the limit, and what is left out."""
     candidates: defaultdict[str, list[Item]] = defaultdict(list)
     async for item in in_slices(items):
         if target.wants(item.id, item.name):
@@ -23,11 +23,11 @@ async def chosen(target: Target, items: Iterable[Item]) -> tuple[Mapping[str, It
     found = {key: found.get(key) or _first(key, items_of_key) for key, items_of_key in candidates.items()}
     dropped = [*_repeated(found, candidates)]
     limit = target.limits.max_deployments_per_project
-    if len(found) > limit:
-        dropped.append(Dropped("deployment_limit", "", len(found) - limit))
-        kept = sorted(found, key=lambda key: (key not in target.configured, key))[:limit]
-        found = {key: found[key] for key in kept}
-    return found, dropped
+    if len(found) <= limit:
+        return found, frozenset(), dropped
+    ranked = sorted(found, key=lambda key: (key not in target.configured, key))
+    dropped.append(Dropped("deployment_limit", "", len(found) - limit))
+    return {key: found[key] for key in ranked[:limit]}, frozenset(ranked[limit:]), dropped
 
 
 def _keys(target: Target, item: Item) -> Iterator[str]:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.helm.generate import CHART
 from tests.cluster.cluster import Cluster, running
 from tests.conftest import ROOT, until
+from tools.chart import CHART
 
 HELM = ("helm", "helm-4")
 PLAIN = ROOT / "deploy" / "kubernetes"

@@ -13,12 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
-from dashboards.generate import BOARDS, written
 from exporter.rules.build import build
 from tests.conftest import SimulatorServer, until
 from tests.e2e.conftest import Start
 from tests.e2e.contract import Exporter
 from tests.e2e.monitoring import Prometheus
+from tools.boards import BOARDS, written
 
 pytestmark = pytest.mark.needs("prometheus")
 
@@ -107,7 +107,7 @@ def two(first: Exporter, second: Exporter) -> dict[str, Any]:
     ids=["identical", "shards"],
 )
 def test_every_query_is_answered(first: Exporter, second: Exporter, tmp_path: Path) -> None:
-    with first, second, Prometheus("", tmp_path, two(first, second), build(faster=FASTER)) as prometheus:
+    with first, second, Prometheus("", tmp_path, two(first, second), rules=build(faster=FASTER)) as prometheus:
         until(lambda: bool(prometheus.query("together_deployment_poll_success")), "it is scraped")
         answer_all(prometheus, dict(queries()), ())
 

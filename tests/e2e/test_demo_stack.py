@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 def test_everything_comes_up_knows_each_other_and_goes() -> None:
     lines: list[str] = []
     process = subprocess.Popen(
-        [sys.executable, "-m", "deploy.demo_stack"],
+        [sys.executable, "-m", "tools.demo_stack"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -22,7 +22,7 @@ from tests.e2e.test_daemon import FAST
 
 NOT_RUN = {  # pattern: why not, and what stands in for it
     r"make test( ARGS=.*)?$": "it is what is running",
-    r"make (golden|docs|rules|dashboards|chart|pictures|lock)$": "they rewrite the tree; make check compares",
+    r"make (golden|generate|pictures|lock)$": "they rewrite the tree; make check compares",
     r"make (bench|soak|fuzz|image|sbom|check|mutants)( [A-Z]+=\S+)?$": "too long; two of them have tests of their own",
     r"make cluster-test$": "a job of its own in the workflow",
     r"(pip|pipx) install|pipx run": "tests/e2e/test_release.py installs in an environment of its own",
@@ -33,7 +33,7 @@ NOT_RUN = {  # pattern: why not, and what stands in for it
     r"(systemctl|journalctl) ": "no systemd runs here; tests/e2e/test_systemd.py speaks its protocol",
 }
 # What a command says that goes on until it is ended.
-LASTS = re.compile(r"msg=listening|^Ctrl-C ends it$|simulator \(\w+\) on", re.MULTILINE)
+LASTS = re.compile(r"msg=listening|^Ctrl-C ends it$|simulator \([\w-]+\) on", re.MULTILINE)
 PROGRAMS = re.compile(r"\b(promtool|amtool|jq|curl)\b")
 COMMAND = re.compile(
     r"(TOGETHER_API_KEY=\S+ )?"

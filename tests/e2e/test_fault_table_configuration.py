@@ -71,15 +71,8 @@ BAD |= {
     "yaml-anchor": "poll_interval: &a [*a]\n",
     "yaml-unknown-tag": "poll_interval: !!python/object:os.system x\n",
     "yaml-unhashable-key": "{[1]: 2}\n",
-}
-
-
-NOT_REFUSED = {  # by today's code: a traceback, or taken as good
-    *(f"url-{name}" for name in ("empty-label-idna", "bad-punycode", "spaces-inside", "control-character")),
-    "url-label-of-70",
-    *(f"yaml-{name}" for name in VALUES.keys() - {"year-1-with-zone", "explicit-binary"}),
-    *(f"yaml-{place}" for place in PLACES),
-    "yaml-key",
+    "text-control-character": 'projects: [{name: "a\\x85b"}]\n',
+    "text-lone-surrogate": 'projects: [{deployments: ["\\ud800"]}]\n',
 }
 
 
@@ -171,10 +164,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture
 def reloaded(running: Running) -> Running:
     """As `running`, after a reload that worked."""
+    since = len(running.daemon.log)
     running.good()
     assert running.post().status_code == 200
     until(lambda: page(running.daemon).names() == {"chat"}, "it is polled")
     assert running.successful() == 1
+    until(lambda: "msg=reloaded" in running.daemon.log[since:], "it is logged")
     return running
 
 
@@ -195,6 +190,7 @@ def test_a_reload_that_cannot_be_applied_is_reported_in_three_ways(case: str, re
     reloaded.good()
     assert reloaded.post().status_code == 200
     assert reloaded.successful() == 1
+    until(lambda: "msg=reloaded" in reloaded.daemon.log[since:], "it is logged")
 
 
 @pytest.mark.parametrize("case", STARTS)

@@ -48,7 +48,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment that has what a release needs and nothing else."""
     folder = tmp_path_factory.mktemp("clean")
     done(BASE_PYTHON, "-m", "venv", "--without-pip", folder, cwd=folder)
-    install(folder, "--require-hashes", "-r", str(ROOT / "requirements.lock"))
+    install(folder, "--require-hashes", "-r", str(ROOT / "requirements" / "run.lock"))
     return folder
 
 
@@ -120,7 +120,7 @@ def test_the_version_stands_in_one_place_and_the_changelog_knows_the_next() -> N
 def test_the_bill_of_materials_lists_what_is_installed(installed: Path, tmp_path: Path) -> None:
     made = done(BIN / "cyclonedx-py", "environment", installed / "bin" / "python", cwd=tmp_path)
     named = {_normal(component["name"]) for component in json.loads(made)["components"]}
-    locked = re.findall(r"^([a-z0-9._-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    locked = re.findall(r"^([a-z0-9._-]+)==", (ROOT / "requirements" / "run.lock").read_text(), re.MULTILINE)
     assert {"together-exporter", "httpx", "prometheus-client"} <= named <= {*map(_normal, locked), "together-exporter"}
 
 

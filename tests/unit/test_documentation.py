@@ -10,13 +10,13 @@ from typing import Any
 import jsonschema
 import pytest
 
-from docs.pictures import IMAGES, MADE, Picture, pictures
 from exporter.status.model import STATUS
 from exporter.status.report import report
 from tests.conftest import ROOT
 from tests.e2e.documentation import fenced, pages
 from tests.pipeline import run
 from tests.unit.status.facts import facts, fleet, well
+from tools.pictures import IMAGES, MADE, Picture, pictures
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dashboards.generate import BOARDS, written
 from tests.unit.rules.names import METRIC, known
+from tools.boards import BOARDS, written
 
 HERE = Path(__file__).parents[3] / "dashboards"
 UIDS = {"fleet": "together-fleet", "deployment": "together-deployment", "exporter": "together-exporter"}

@@ -15,7 +15,6 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from deploy.helm.generate import CHART
 from deploy.helm.schema import Schema, schema
 from exporter import health
 from exporter.cli import commands, options
@@ -24,6 +23,7 @@ from exporter.rules.config import RulesConfig
 from exporter.rules.thresholds import Thresholds
 from exporter.settings.environment import FILE_VARIABLE
 from exporter.settings.load import load
+from tools.chart import CHART
 
 ROOT = Path(__file__).parents[3]
 DATA = ROOT / "tests" / "testdata" / "helm"

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.helm.generate import CHART
 from deploy.helm.schema import Schema, schema
 from deploy.published import IMAGE
 from exporter import __version__, health
 from tests.unit.deploy.test_helm import ROOT, manifests, run
+from tools.chart import CHART
 
 KEY = {"apiKeys": {"default": {"existingSecret": "together"}}}
 LABEL = 63  # characters of a label's value, and of a Service's name

@@ -15,10 +15,11 @@ from dashboards.parts import STATUSES as DASHBOARD_STATUSES
 from exporter.api.client import HTTPX_ERRORS, STATUS_ERRORS
 from exporter.api.errors import ERRORS, REASONS, InternalError, InvalidResponse
 from exporter.api.models import DROP_REASONS, READY_STATUS, DropReason
-from exporter.metrics.families import GROUPS, PRELOAD_STATUSES, REPLICA_STATUSES, STATUSES, TERMINATED
+from exporter.metrics.families import GROUPS, PRELOAD_STATUSES, REPLICA_STATUSES, TERMINATED
 from exporter.polling.fetches import FETCHES, Name
 from exporter.polling.reporting import DROP_MESSAGES
 from exporter.self_metrics import CODES, REFUSALS
+from exporter.state.history import STATUSES
 from exporter.state.reasons import CLASSES, ReasonClass
 from exporter.web.refusals import Reason
 from tests.conftest import ROOT

@@ -15,9 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 
 from exporter.api.errors import REASONS
 from exporter.api.models import DROP_REASONS
-from exporter.metrics.families import GROUPS, PRELOAD_STATUSES, REPLICA_STATUSES, STATUSES
+from exporter.metrics.families import GROUPS, PRELOAD_STATUSES, REPLICA_STATUSES
 from exporter.metrics.page import FORMATS, Format
 from exporter.simulator.scenario import SHIPPED
+from exporter.state.history import STATUSES
 from exporter.state.reasons import CLASSES
 from tests.unit.metrics.client_library import generated
 from tests.unit.metrics.goldens import GOLDEN, MOMENTS, PRICES, SCENARIOS, cases, page_of, scenario_polls, snapshot_of

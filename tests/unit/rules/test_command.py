@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from dashboards.generate import BOARDS
 from exporter.cli.commands import main
 from exporter.rules.build import build
 from exporter.rules.config import RulesConfig
 from tests.conftest import ROOT
+from tools.boards import BOARDS
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -30,7 +30,7 @@ def limited(limit: int, *keys: str) -> Target:
 
 def choice(target: Target, *items: Item) -> tuple[dict[str, str | None], list[Dropped]]:
     """The ID of the item found by each key, and what is left out."""
-    found, dropped = run(chosen(target, items))
+    found, _, dropped = run(chosen(target, items))
     return {key: each.id for key, each in found.items()}, dropped
 
 
@@ -103,7 +103,7 @@ def test_one_that_is_configured_by_name_and_by_id_is_found_by_both_and_its_repet
 
 def test_which_of_two_forms_of_one_deployment_is_shown_does_not_depend_on_their_order() -> None:
     one, other = item("1", "a", status="Ready"), item("1", "a", status="Failed")
-    found, _ = run(chosen(ALL, [one, other]))
+    found, _, _ = run(chosen(ALL, [one, other]))
     assert run(chosen(ALL, [other, one]))[0] == found
 
 

@@ -24,7 +24,8 @@ from tests.pipeline import at, run
 
 DOWN = ServerError("HTTP 503")
 GONE = NotFound("HTTP 404")
-LISTED, EACH = Target("p", stale_after=60.0), Target("p", ("a",), is_listed=False)
+LISTED = Target("p", stale_after=60.0, has_scaling_queues=True)
+EACH = Target("p", ("a",), is_listed=False)
 SCALED = {"metric": "QueueBacklogPerWorker", "target": 1.0}
 
 
@@ -111,12 +112,30 @@ def test_what_a_complete_list_lacks_is_gone() -> None:
     assert list(after.absent) == ["1"]
 
 
-@pytest.mark.xfail(reason="after_list takes what the limit left out for gone", strict=True)
 def test_what_is_configured_and_listed_beyond_the_limit_is_not_taken_for_gone() -> None:
     target = Target("p", ("a", "b"), limits=Limits(max_deployments_per_project=1))
     project = listed(Project(target), item("1", "a"), item("2", "b"))
     assert project.dropped == (Dropped("deployment_limit"),)
-    assert "not_found" not in errors(project).values()
+    assert errors(project) == {"a": None}
+    assert errors(listed(project, item("2", "b"), second=1)) == {"b": None, "a": "not_found"}
+    incomplete = listed(project, item("1", "a"), item("2", "b"), second=1, is_complete=False)
+    assert errors(incomplete) == {"a": None}
+
+
+def test_what_is_configured_and_comes_beyond_the_limit_goes_on_with_its_counters_when_there_is_room() -> None:
+    target = Target("p", ("a", "b"), limits=Limits(max_deployments_per_project=1))
+    project = listed(Project(target), item("2", "b", status="Ready"))
+    project = listed(project, item("1", "a"), item("2", "b", status="Ready"), second=1)
+    assert list(project.absent) == ["b"]
+    project = listed(project, item("2", "b", status="Failed"), second=2)
+    assert project.records["b"].history.counts.status_changes == {"Failed": 1}
+
+
+def test_a_failed_list_stays_within_the_limit_too() -> None:
+    target = Target("p", ("b", "a", "c"), limits=Limits(max_deployments_per_project=2))
+    assert errors(after_failed_list(Project(target), DOWN)) == {"a": "server_error", "b": "server_error"}
+    project = listed(Project(target), item("1", "a"), item("2", "b"), item("3", "c"))
+    assert errors(after_failed_list(project, DOWN)) == {"a": "server_error", "b": "server_error"}
 
 
 def test_what_is_configured_and_not_listed_is_not_found() -> None:
@@ -241,7 +260,7 @@ def test_replicas_beyond_the_limit_are_left_out(limits: Limits, shown: str, drop
 
 def test_a_reload_to_the_same_target_keeps_the_very_project() -> None:
     before = listed(Project(LISTED), item("1", "a"))
-    assert reconfigured(before, Target("p", stale_after=60.0)) is before
+    assert reconfigured(before, Target("p", stale_after=60.0, has_scaling_queues=True)) is before
 
 
 def test_a_new_project_is_empty() -> None:
@@ -346,15 +365,23 @@ def test_queues_are_those_that_scale_a_deployment_and_those_configured() -> None
 @pytest.mark.parametrize(("error", "kept"), [(DOWN, queue(3)), (GONE, None)], ids=["503", "404"])
 def test_a_queue_that_fails_keeps_its_counts_but_for_a_404(error: ApiError, kept: Queue | None) -> None:
     before = after_queue(Project(LISTED), "q", queue(3), at(5))
-    after = after_failed_queue(before, "q", error).queues["q"]
+    after = after_failed_queue(before, "q", error, at(9)).queues["q"]
     assert (after.counts, after.poll.error, after.poll.succeeded) == (kept, error, at(5))
-    assert after_failed_queue(Project(LISTED), "q", error).queues["q"].counts is None
+    assert after_failed_queue(Project(LISTED), "q", error, at(9)).queues["q"].counts is None
 
 
 def test_a_reload_ends_queues_that_nobody_asks_for() -> None:
     target = replace(LISTED, queues=("x", "y"))
     before = after_queue(after_queue(Project(target), "x", queue(1), at(0)), "y", queue(2), at(0))
     assert list(reconfigured(before, replace(LISTED, queues=("y",))).queues) == ["y"]
+
+
+def test_a_reload_without_scaling_queues_ends_them_at_once() -> None:
+    target = replace(LISTED, queues=("extra",))
+    project = listed(Project(target), item("1", "a", autoscaling=SCALED))
+    for name in ("a", "extra"):
+        project = after_queue(project, name, queue(1), at(0))
+    assert list(reconfigured(project, replace(target, has_scaling_queues=False)).queues) == ["extra"]
 
 
 def test_a_list_forgets_the_queues_of_deployments_that_are_gone() -> None:

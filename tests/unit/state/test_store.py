@@ -15,7 +15,7 @@ from tests.pipeline import Pipeline, answer, at, deployment, failure, listing, r
 from tests.unit.state.stepping import cancelled_everywhere, stepped
 
 DOWN = ServerError("HTTP 503")
-LISTED = Target("p", stale_after=60.0)
+LISTED = Target("p", stale_after=60.0, has_scaling_queues=True)
 QUEUED = {"metric": "QueueBacklogPerWorker", "target": 1.0}
 
 
@@ -190,15 +190,22 @@ def test_a_project_that_is_polled_one_by_one_succeeds_where_one_got_an_answer(
     assert project.deployments == sum(isinstance(each_answer, dict) for each_answer in answers)
 
 
-@pytest.mark.xfail(
-    reason="Store.snapshot shows a project only while everything configured has been polled", strict=True
-)
 def test_a_reload_that_adds_a_deployment_hides_no_series_of_the_project() -> None:
     pipeline = Pipeline(each("a"))
     pipeline.one("p", "a", answer(deployment("1", "a")))
     assert len(pipeline.snapshot(0).projects) == 1
     pipeline.configure(each("a", "b"))
     assert len(pipeline.snapshot(1).projects) == 1
+    assert pipeline.snapshot(1).is_ready
+    pipeline.configure(each("a", "b", "c"))
+    assert len(pipeline.snapshot(2).projects) == 1
+
+
+def test_a_reload_that_replaces_all_deployments_waits_for_their_first_poll() -> None:
+    pipeline = Pipeline(each("a"))
+    pipeline.one("p", "a", answer(deployment("1", "a")))
+    pipeline.configure(each("b"))
+    assert (pipeline.snapshot(1).projects, pipeline.snapshot(1).is_ready) == ((), False)
 
 
 def test_a_project_is_shown_after_its_first_list_whatever_the_result() -> None:

@@ -1,19 +1,17 @@
-"""Writes the rules as they ship, for Prometheus and for its operator; `--check` says whether they are up to date."""
+"""The rules as they ship, for Prometheus and for its operator, and what the docs tell of them."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from deploy.made import write_or_check
 from exporter.rules.build import build
 from exporter.rules.config import RulesConfig
 from exporter.rules.groups import ALERTS
 from exporter.rules.output import as_yaml, prometheus_rule
 from exporter.rules.thresholds import DURATIONS, Thresholds
+from tools.docs import DOCS, placed
 
-ROOT = Path(__file__).parents[2]
-BEGIN, END = "<!-- made from the code: {name} -->\n", "<!-- end: {name} -->"
+DEPLOY = Path(__file__).parents[1] / "deploy"
 
 
 def index() -> str:
@@ -25,7 +23,7 @@ def index() -> str:
     )
     return f"""# Alerts
 
-Made by `make rules`. The page of an alert tells its meaning, its impact, how to diagnose it and what to do.
+Made by `make generate`. The page of an alert tells its meaning, its impact, how to diagnose it and what to do.
 [Alerting](../alerting.md) tells how to change the rules.
 
 | alert | severity | summary | for |
@@ -58,23 +56,12 @@ def settings() -> str:
     )
 
 
-def placed(text: str, name: str, content: str) -> str:
-    before, begin, rest = text.partition(BEGIN.format(name=name))
-    _, end, after = rest.partition(END.format(name=name))
-    return f"{before}{begin}\n{content}\n\n{end}{after}"
-
-
-def main() -> int:
-    content = build()
-    alerting = ROOT / "docs" / "alerting.md"
-    files = {
-        ROOT / "deploy" / "prometheus" / "rules.yml": as_yaml(content),
-        ROOT / "deploy" / "kubernetes" / "prometheusrule.yml": as_yaml(prometheus_rule(content)),
-        ROOT / "docs" / "runbooks" / "README.md": index(),
-        alerting: placed(alerting.read_text(encoding="utf-8"), "rules", settings()),
+def files() -> dict[Path, str]:
+    """Path to content."""
+    content, alerting = build(), DOCS / "alerting.md"
+    return {
+        DEPLOY / "prometheus" / "rules.yml": as_yaml(content),
+        DEPLOY / "kubernetes" / "prometheusrule.yml": as_yaml(prometheus_rule(content)),
+        DOCS / "runbooks" / "README.md": index(),
+        alerting: placed(alerting, "rules", settings() + "\n"),
     }
-    return write_or_check(files, __doc__ or "", "make rules")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,10 +1,9 @@
-"""Writes what in the chart is made from elsewhere; `--check` says whether it is up to date."""
+"""What in the Helm chart is made from elsewhere."""
 
 from __future__ import annotations
 
 import json
 import re
-import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,17 +11,16 @@ from typing import Any
 
 import yaml
 
-from dashboards import generate as dashboards
 from deploy.helm.schema import Schema, schema
-from deploy.made import write_or_check
 from deploy.published import CHART as PUBLISHED
 from deploy.published import IMAGE, REGISTRY, REPOSITORY
 from exporter import __version__
 from exporter.rules.build import INTERVALS, templates
 from exporter.rules.config import LISTS, RUNBOOKS
 from exporter.rules.output import as_yaml
+from tools import boards
 
-CHART = Path(__file__).parent / "together-exporter"
+CHART = Path(__file__).parents[1] / "deploy" / "helm" / "together-exporter"
 
 
 def files() -> dict[Path, str]:
@@ -30,7 +28,6 @@ def files() -> dict[Path, str]:
     chart, readme, values = (CHART / name for name in ("Chart.yaml", "README.md", "values.yaml"))
     text = _commented(values.read_text("utf-8"))
     defaults = yaml.safe_load(text)
-    boards = {CHART / "files" / "dashboards" / f"{name}.json": dashboards.written(name) for name in dashboards.BOARDS}
     return {
         CHART / "values.schema.json": json.dumps(schema(), indent=2, ensure_ascii=False) + "\n",
         CHART / "files" / "rules.yml": as_yaml(_rules()),
@@ -38,7 +35,7 @@ def files() -> dict[Path, str]:
         values: text,
         CHART / "files" / "defaults.yaml": yaml.safe_dump(_filled_in(schema(), defaults), sort_keys=False),
         readme: _with_table(readme.read_text("utf-8"), defaults),
-        **boards,
+        **{CHART / "files" / "dashboards" / file.name: text for file, text in boards.files().items()},
     }
 
 
@@ -57,7 +54,7 @@ def _commented(text: str) -> str:
     """values.yaml with each value's description above it, and the image where it is published."""
     text = re.sub("(?m)^  registry: .*$", f"  registry: {REGISTRY}", text)
     text = re.sub("(?m)^  repository: .*$", f"  repository: {REPOSITORY}", text)
-    made = [f"# Made by `make chart`: the comments. Install: helm install together-exporter {PUBLISHED}"]
+    made = [f"# Made by `make generate`: the comments. Install: helm install together-exporter {PUBLISHED}"]
     path: list[tuple[int, Schema]] = [(-1, schema())]
     for line in text.splitlines():
         if line.lstrip().startswith("#"):
@@ -104,11 +101,3 @@ def _rows(prefix: str, of: Schema, defaults: dict[str, Any]) -> Iterator[str]:
         else:
             default = json.dumps(defaults[name], ensure_ascii=False)
             yield f"| `{prefix}{name}` | `{default}` | {value['description']} |"
-
-
-def main() -> int:
-    return write_or_check(files(), __doc__ or "", "make chart")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

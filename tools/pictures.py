@@ -19,21 +19,22 @@ from urllib.parse import urlencode
 
 import yaml
 
-from deploy.demo_stack import free_address, prometheuses, running
 from exporter.rules.build import build
 from exporter.web import assets, page
-from tests.e2e.browser import Browser
+from tools.chromium import Window
+from tools.demo_stack import free_address, prometheuses, running
 
-DOCS = Path(__file__).parent
+HERE = Path(__file__).parent
+DOCS = HERE.parent / "docs"
 IMAGES = DOCS / "images"
 MADE = IMAGES / "made.json"
-STORY = DOCS / "pictures.yml"
-SPEED = 6  # story seconds a second
+STORY = HERE / "pictures.yml"
+SPEED = 6  # simulated seconds a second
 TAKES = 130.0  # s; what the graphs show
 FASTER = 180  # of the rules: an hour of GPU hours in 20 s
 PAGE_AT = 55.0  # s; when there is something to see on the status page
 PRICES = {"h100-80gb": 2.5, "h100-40gb-mig": 1.3, "h200-140gb": 3.8}
-PAGE, GRAPH = (1280, 980), (1000, 1200)
+PAGE, GRAPH = (1280, 420), (1000, 1200)
 TABLES = frozenset({"reasons.png", "secrets.png", "preload.png"})  # of that moment, where a graph would say little
 
 
@@ -63,12 +64,11 @@ def main() -> int:
     IMAGES.mkdir(exist_ok=True)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pictures-")))
-        browser = stack.enter_context(Browser())
+        browser = stack.enter_context(Window())
         exporter, prometheus = started(stack, folder)
         began = time.monotonic()
         until(began + PAGE_AT)
         browser.open(f"http://{exporter}/", PAGE)
-        browser.run("document.querySelector('tr.critical details, tr.warning details').open = true")
         browser.driver.save_screenshot(str(IMAGES / "status-page.png"))
         for picture in pictures():
             if picture.name in TABLES:
@@ -103,7 +103,7 @@ def started(stack: ExitStack, folder: Path) -> tuple[str, str]:
     return exporter, prometheus
 
 
-def take(browser: Browser, prometheus: str, picture: Picture, tab: int, part: str) -> None:
+def take(browser: Window, prometheus: str, picture: Picture, tab: int, part: str) -> None:
     """Prometheus' graph or table of one query."""
     asked = {"g0.expr": picture.query, "g0.tab": tab, "g0.range_input": f"{TAKES:.0f}s", "g0.step_input": 1}
     browser.open(f"http://{prometheus}/classic/graph?{urlencode(asked)}", GRAPH)

@@ -1,17 +1,15 @@
-"""Writes what in docs/ is made from the code; `--check` says whether it is up to date."""
+"""What in docs/ is made from the code."""
 
 from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from deploy.made import write_or_check
 from exporter.api.errors import ERRORS
 from exporter.metrics.reference import reference
 from exporter.self_metrics import described
@@ -19,12 +17,13 @@ from exporter.settings.durations import show
 from exporter.settings.model import ENV_PREFIX, SECTIONS
 from exporter.status.model import STATUS
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).parents[1] / "docs"
 LISTS = frozenset({"projects", "deployments", "label_rules"})  # sections of which there are several
 KINDS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "true or false", "object": "map"}
 
 
-def main() -> int:
+def files() -> dict[Path, str]:
+    """Path to content."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **STATUS.json_schema(mode="serialization")}
     made = {
         "metrics": reference(described()),
@@ -32,14 +31,17 @@ def main() -> int:
         "status-api": "\n".join(_fields(schema)) + "\n",
         "troubleshooting": "\n".join(_errors()) + "\n",
     }
-    files = {DOCS / f"{name}.md": table for name, table in made.items()}
-    pages = {file: _placed(file.read_text(encoding="utf-8"), file.stem, table) for file, table in files.items()}
-    pages[DOCS / "status.schema.json"] = json.dumps(schema, indent=2) + "\n"
-    return write_or_check(pages, __doc__ or "", "make docs")
+    pages = {DOCS / f"{name}.md": table for name, table in made.items()}
+    return {
+        **{page: placed(page, page.stem, table) for page, table in pages.items()},
+        DOCS / "status.schema.json": json.dumps(schema, indent=2) + "\n",
+    }
 
 
-def _placed(text: str, name: str, table: str) -> str:
+def placed(page: Path, name: str, table: str) -> str:
+    """The page with this table between the comments of that name."""
     begin, end = f"<!-- made from the code: {name} -->\n", f"<!-- end: {name} -->"
+    text = page.read_text(encoding="utf-8")
     return re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n{table}\n{end}", text, flags=re.DOTALL)
 
 
@@ -118,7 +120,3 @@ def _default(name: str, value: Any) -> str:
     if value is None or value == "" or isinstance(value, tuple | BaseModel) or repr(value) == "PydanticUndefined":
         return ""
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -25,7 +25,7 @@ import yaml
 
 from exporter.rules.build import build
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 PACE = "2s"  # of polls, scrapes and rules
 PRICES = {"h100-80gb": 2.5, "h100-40gb-mig": 1.3, "h200-140gb": 3.8, "b200-192gb": 5.5}  # made up
 PATIENCE = 60.0  # s; for a program to answer
@@ -43,7 +43,7 @@ class ProgramError(Exception):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenario", default="fleet", help="the simulator's story (default: fleet)")
+    parser.add_argument("--scenario", default="fleet", help="the simulator's scenario (default: fleet)")
     parser.add_argument("--faster", type=float, default=20, help="how many times sooner alerts fire (default: 20)")
     options = parser.parse_args()
     stop = threading.Event()
@@ -104,7 +104,7 @@ def prometheuses(folder: Path, address: str, exporter: str, alertmanager: str, r
 
 def alertmanagers(folder: Path, address: str) -> list[str]:
     """With the example's routes and inhibitions; what it would send is seen on its page."""
-    config = yaml.safe_load((HERE / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8"))
+    config = yaml.safe_load((ROOT / "deploy" / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8"))
     for receiver in config["receivers"]:
         receiver.pop("webhook_configs")
     return [
@@ -120,7 +120,7 @@ def grafanas(program: str, home: str, folder: Path, prometheus: str) -> tuple[li
     """Everyone may look, and the dashboards are there."""
     provisioning = folder / "provisioning"
     source = {"name": "Prometheus", "type": "prometheus", "url": f"http://{prometheus}", "isDefault": True}
-    boards = {"name": "together", "type": "file", "options": {"path": str(HERE.parent / "dashboards")}}
+    boards = {"name": "together", "type": "file", "options": {"path": str(ROOT / "dashboards")}}
     written(provisioning / "datasources" / "prometheus.yml", {"apiVersion": 1, "datasources": [source]})
     written(provisioning / "dashboards" / "together.yml", {"apiVersion": 1, "providers": [boards]})
     environment = {

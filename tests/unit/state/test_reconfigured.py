@@ -1,0 +1,126 @@
+"""What a reload keeps of a project, and by which key; pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from exporter.api.errors import InvalidResponse
+from exporter.api.listing import Item, Unreadable
+from exporter.api.models import Dropped, Reading, Replica, read_object
+from exporter.labels import LabelRule, Labels
+from exporter.state.projects import reconfigured
+from exporter.state.records import Limits, Project, Target
+from tests.unit.state.test_projects import LISTED, item, listed, state_of
+
+JANUARY, MAY = "2026-01-01T00:00:00Z", "2026-05-01T00:00:00Z"
+LARGE = InvalidResponse("too large")
+
+
+def dated(id_: str, name: str, created: str | None) -> Reading:
+    return item(id_, name, created_at=created)
+
+
+@pytest.mark.parametrize(
+    ("before", "items", "after", "keys"),
+    [
+        pytest.param(
+            Target("p"),
+            [dated("1", "a", None), dated("2", "a", MAY)],
+            ("a",),
+            {"a": "2", "1": "1"},
+            id="a dated one first",
+        ),
+        pytest.param(
+            Target("p"), [dated("2", "a", None), dated("1", "a", None)], ("a",), {"a": "1", "2": "2"}, id="else by ID"
+        ),
+        pytest.param(
+            Target("p"), [dated("2", "a", JANUARY), dated("1", "a", MAY)], ("a",), {"a": "2", "1": "1"}, id="the older"
+        ),
+        pytest.param(
+            Target("p", ("a",)),
+            [dated("a", "x", MAY), dated("1", "a", JANUARY)],
+            ("a", "y"),
+            {"a": "a", "1": "1"},
+            id="one that has the key keeps it",
+        ),
+        pytest.param(
+            Target("p", ("n", "m")),
+            [dated("a", "n", MAY), dated("m", "a", JANUARY)],
+            ("a",),
+            {"a": "a", "m": "m"},
+            id="an ID before a name",
+        ),
+        pytest.param(
+            Target("p", ("a",)), [dated("1", "a", MAY)], ("a", "1"), {"a": "1"}, id="the present key before the ID"
+        ),
+    ],
+)
+def test_after_a_reload_a_configured_key_is_whose_a_list_would_give_it_to(
+    before: Target, items: list[Item], after: tuple[str, ...], keys: dict[str, str]
+) -> None:
+    project = reconfigured(listed(Project(before), *items), Target("p", after))
+    assert {key: state_of(record).id for key, record in project.records.items()} == keys
+    assert all(record.key == key for key, record in project.records.items())
+
+
+def test_a_configured_one_that_was_not_found_stays_so_until_the_next_list() -> None:
+    before = listed(Project(Target("p", ("x",))))
+    after = reconfigured(before, Target("p", ("x", "y")))
+    assert after.records == before.records
+    both = reconfigured(listed(before, item("1", "x")), Target("p", ("y", "x")))
+    assert list(both.records) == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("target", "is_kept"),
+    [
+        pytest.param(replace(LISTED, stale_after=90.0), True, id="another time"),
+        pytest.param(replace(LISTED, include=("x",)), True, id="included by its name"),
+        pytest.param(replace(LISTED, include=("y",)), False, id="not included"),
+        pytest.param(replace(LISTED, shard_index=1, shard_total=2), True, id="of this shard by its ID"),
+        pytest.param(replace(LISTED, shard_index=0, shard_total=2), False, id="of another shard by its ID"),
+        pytest.param(Target("p", ("x",)), False, id="configured by name, which nobody has read"),
+        pytest.param(Target("p", ("2",)), True, id="configured by ID"),
+    ],
+)
+def test_an_unreadable_deployment_is_kept_where_it_is_still_wanted(target: Target, is_kept: bool) -> None:
+    before = listed(Project(LISTED), Unreadable("2", "x", LARGE))
+    assert reconfigured(before, target).records == (before.records if is_kept else {})
+
+
+def test_another_limit_of_replicas_leaves_what_else_was_dropped() -> None:
+    events = {name: Replica() for name in "abc"}
+    invalid = Dropped("invalid_value", "cpu")
+    reading = Reading(item("1", "a", replica_events=events).deployment, (invalid,))
+    one, two = (replace(LISTED, limits=Limits(max_replicas_per_deployment=number)) for number in (1, 2))
+    project = reconfigured(listed(Project(one), reading), two)
+    state = project.records["1"].state
+    assert state is not None
+    assert state.dropped == (invalid, Dropped("replica_limit", "replica_events"))
+    unlimited = reconfigured(project, LISTED).records["1"].state
+    assert unlimited is not None
+    assert unlimited.dropped == (invalid,)
+    assert "".join(name for name, _ in unlimited.replicas) == "abc"
+
+
+def test_labels_follow_a_reload_by_key_name_and_variable_and_equal_ones_are_the_same_object() -> None:
+    chat = {"id": "1", "name": "chat-prod", "environment_variables": [{"name": "TEAM", "value": "chat"}]}
+    before = listed(Project(LISTED), read_object(chat, frozenset({"TEAM"})))
+    own = Labels(
+        variables={"TEAM": "label_team"},
+        rules=(LabelRule("chat-.*", {"label_tier": "1"}),),
+        deployments={"1": {"label_by": "id"}, "chat-prod": {"label_by": "name"}},
+    )
+    project = reconfigured(before, replace(LISTED, labels=own))
+    assert project.records["1"].labels == (("label_by", "id"), ("label_team", "chat"), ("label_tier", "1"))
+    later = reconfigured(project, replace(LISTED, labels=own, limits=Limits(max_replicas_per_deployment=1)))
+    assert later.records["1"].labels is project.records["1"].labels
+    by_name = reconfigured(project, Target("p", ("chat-prod",), labels=own))
+    assert by_name.records["chat-prod"].labels == (("label_by", "name"), ("label_team", "chat"), ("label_tier", "1"))
+
+
+def test_a_record_that_a_reload_does_not_change_is_the_same_object() -> None:
+    before = listed(Project(LISTED), item("1", "a"))
+    assert reconfigured(before, replace(LISTED, stale_after=90.0)).records["1"] is before.records["1"]
