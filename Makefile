@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-config --upgrade --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: help demo demo-stack test check lock golden generate pictures fuzz mutants bench soak wheel sbom image clean
+.PHONY: help demo demo-stack test check lock golden generate pictures fuzz mutants bench soak cluster-test wheel sbom image clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -28,6 +28,7 @@ check: $(STAMP)  ## lint, format, types, import rules, generated files
 	$(BIN)/ruff format --check || (echo 'run: $(BIN)/ruff format'; exit 1)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo >.venv/imports.log || (cat .venv/imports.log; exit 1)
+	$(BIN)/zizmor --offline --quiet --no-progress .github
 	$(BIN)/python -m tools.generate --check
 
 golden: $(STAMP)  ## rewrite the expected expositions and manifests, and the tables of docs/simulator.md; read the diff
@@ -63,6 +64,10 @@ bench: $(STAMP)  ## ratios, each measured side by side; JSON in .bench/bench.jso
 
 soak: $(STAMP)  ## a fleet with faults, scrapes and reloads for MINUTES; fails where something leaks, fails or is missed
 	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
+
+cluster-test: $(STAMP)  ## the chart and the manifests on a real API server; installs it by Go and apt, as root
+	tests/cluster/install.sh
+	PATH="$$PWD/.tools/bin:$$PATH" $(BIN)/pytest -p no:xdist -v tests/cluster/on_a_cluster.py $(ARGS)
 
 wheel: $(STAMP)  ## dist/*.whl and dist/*.tar.gz
 	rm -rf dist

@@ -19,40 +19,64 @@ SET_BY_THE_CHART = (
 )
 PROJECT_NAME = "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 DURATION: Schema = IN_JSON.json_schema or {}
+SET_BY_VALUES = (
+    "^--(config\\.file|shard\\.|web\\.(listen-address|route-prefix|telemetry-path|config\\.file))"  # options
+)
+LIST: Schema = {"type": ["array", "null"]}  # a value that is left empty has its default
+MAP: Schema = {"type": ["object", "null"]}
+PROBE = "Fields of the probe; its handler, unless one is given here, asks"
 
 
 def section(description: str, /, **values: Schema) -> Schema:
-    return {"type": "object", "description": description, "additionalProperties": False, "properties": values}
+    return {**MAP, "description": description, "additionalProperties": False, "properties": values}
 
 
 def text(description: str, **more: Any) -> Schema:
-    return {"type": "string", "description": description, **more}
+    return {"type": ["string", "null"], "description": description, **more}
 
 
 def flag(description: str) -> Schema:
-    return {"type": "boolean", "description": description}
+    return {"type": ["boolean", "null"], "description": description}
 
 
 def count(description: str, **more: Any) -> Schema:
-    return {"type": "integer", "description": description, **more}
+    return {"type": ["integer", "null"], "description": description, **more}
 
 
 def kubernetes(kind: str, description: str) -> Schema:
     """Passed on as it is, and checked by Kubernetes."""
-    return {"type": kind, "description": description}
+    return {"type": [kind, "null"], "description": description}
 
 
-def _monitor(what: str) -> Schema:
+def labels(description: str) -> Schema:
+    return {**kubernetes("object", description), "additionalProperties": {"type": "string"}}
+
+
+def _monitor(what: str, **more: Schema) -> Schema:
     return section(
         f"A {what} for the Prometheus operator",
         enabled=flag(f"Make the {what}."),
-        interval=text("How often Prometheus scrapes.", **DURATION),
-        scrapeTimeout=text("How long a scrape may take.", **DURATION),
+        namespace=text("Its namespace; the release's if empty."),
         labels=kubernetes("object", "Those that your Prometheus selects monitors by."),
+        annotations=kubernetes("object", "Its annotations."),
+        jobLabel=text(
+            "The label whose value is the label `job`. By default the job is `together-exporter` everywhere; with "
+            "several sharded releases take `app.kubernetes.io/instance`."
+        ),
+        interval=text("How often Prometheus scrapes.", **DURATION),
+        scrapeTimeout=text("How long a scrape may take; at most the interval.", **DURATION),
+        scheme={
+            "enum": ["", "http", "https", None],
+            "description": "Empty: https where `web.config` has `tls_server_config`, or `web.tlsSecret` is set.",
+        },
         tlsConfig=kubernetes(
             "object", "How Prometheus verifies the exporter's certificate, and its own for mutual TLS."
         ),
         basicAuth=kubernetes("object", "The Secret with name and password, where `web` asks for them."),
+        honorLabels=flag("Labels of the metrics win over those of the target."),
+        sampleLimit=count("More samples than this fail the scrape; 0 for no limit.", minimum=0),
+        **more,
+        podTargetLabels=kubernetes("array", "Labels of the pod that its metrics carry."),
         relabelings=kubernetes("array", "Before the scrape."),
         metricRelabelings=kubernetes("array", "After the scrape."),
     )
@@ -63,8 +87,12 @@ def _rules() -> Schema:
     properties = RulesConfig.model_json_schema()["$defs"]
     thresholds = {name: _plain(value) for name, value in properties["Thresholds"]["properties"].items()}
     names: Schema = {"type": "string", "enum": sorted(ALERTS)}
-    labels: Schema = {"type": "array", "items": {"type": "string", "pattern": LABEL}, "uniqueItems": True}
-    texts: Schema = {"type": "object", "propertyNames": {"pattern": LABEL}, "additionalProperties": {"type": "string"}}
+    names_of_labels: Schema = {
+        **LIST,
+        "items": {"type": "string", "pattern": LABEL},
+        "uniqueItems": True,
+    }
+    texts: Schema = _named(LABEL, {"type": "string"})
     override = section(
         "One alert's own settings",
         severity={"enum": list(SEVERITIES)},
@@ -77,24 +105,22 @@ def _rules() -> Schema:
         enabled=flag("Make the PrometheusRule, with every alert and recording rule."),
         namespace=text("Its namespace; the release's if empty."),
         labels=kubernetes("object", "Those that your Prometheus selects rules by."),
-        keepLabels={**labels, "description": "Target labels that alerts keep beside their identity."},
+        keepLabels={**names_of_labels, "description": "Target labels that alerts keep beside their identity."},
         deploymentLabels={
-            **labels,
+            **names_of_labels,
             "description": "Your own labels of deployments, such as `team`, that alerts carry as `label_team`.",
         },
-        disabled={"type": "array", "items": names, "description": "Alerts to leave out."},
-        enabledAlerts={"type": "array", "items": names, "description": "Alerts to add that are off by default."},
+        disabled={**LIST, "items": names, "description": "Alerts to leave out."},
+        enabledAlerts={**LIST, "items": names, "description": "Alerts to add that are off by default."},
         overrides={
-            "type": "object",
-            "propertyNames": names,
-            "additionalProperties": override,
+            **_named(f"^({'|'.join(sorted(ALERTS))})$", override),
             "description": "By alert: `{severity, for, labels, annotations}`.",
         },
         additionalLabels={**texts, "description": "Labels added to every alert."},
         additionalAnnotations={**texts, "description": "Annotations added to every alert."},
         runbookUrl=text("What an alert's name and .md are put behind; this project's runbooks if empty."),
         additionalRules=kubernetes("array", "Your own rules, in a group of their own."),
-        thresholds={**section("What the rules compare with", **thresholds), "required": list(thresholds)},
+        thresholds=section("What the rules compare with", **thresholds),
     )
 
 
@@ -103,16 +129,21 @@ def schema() -> Schema:
     config, definitions = _configuration()
     values = section(
         "The values of the chart",
-        nameOverride=text("Takes the place of the chart's name."),
-        fullnameOverride=text("The name of all that is made, whole."),
+        enabled=flag("For the `condition` of an umbrella chart; has no effect elsewhere."),
+        nameOverride=text("Replaces the chart's name in names and labels."),
+        fullnameOverride=text("The name of all that is made; cut to 52 characters."),
+        namespaceOverride=text("The namespace of all that is made; the release's if empty."),
+        commonLabels=labels("Labels added to all that is made, pods included."),
+        annotations=kubernetes("object", "Annotations of the Deployment or StatefulSet."),
         image=section(
             "The image",
-            repository=text("Where the image is.", minLength=1),
+            registry=text("Its registry; `global.imageRegistry` takes precedence."),
+            repository=text("Its name in the registry.", minLength=1),
             tag=text("The chart's appVersion if empty."),
             digest=text("Wins over the tag, such as sha256:….", pattern="^(sha256:[0-9a-f]{64})?$"),
-            pullPolicy={"enum": ["Always", "IfNotPresent", "Never"], "description": "When to pull."},
+            pullPolicy={"enum": ["Always", "IfNotPresent", "Never", None], "description": "When to pull."},
         ),
-        imagePullSecrets=kubernetes("array", "Secrets to pull the image with."),
+        imagePullSecrets=kubernetes("array", "Secrets to pull the image with, beside `global.imagePullSecrets`."),
         replicas=count(
             "2 for availability: each polls for itself, and the rules and dashboards take both as one.", minimum=0
         ),
@@ -120,21 +151,21 @@ def schema() -> Schema:
             "Several exporters that share the deployments",
             total=count("Above 1: a StatefulSet of so many, each of which polls its share.", minimum=1),
         ),
+        strategy=kubernetes("object", "The Deployment's `strategy`, or the StatefulSet's `updateStrategy`."),
+        revisionHistoryLimit=count("How many old revisions are kept.", minimum=0),
+        terminationGracePeriodSeconds=count("How long the exporter may take to end.", minimum=0),
         config={
             **config,
+            **MAP,
             "description": "The configuration file, as docs/configuration.md says; keys are put in from `apiKeys`.",
         },
         apiKeys={
-            "type": "object",
+            **_named(
+                PROJECT_NAME,
+                {"oneOf": [_key("existingSecret", key={"type": "string", "minLength": 1}), _key("value")]},
+            ),
             "description": "Each project's key by the project's name, `default` where `config` names none: "
             "`{existingSecret, key}` or, stored with the release, `{value}`.",
-            "propertyNames": {"pattern": PROJECT_NAME},
-            "additionalProperties": {
-                "oneOf": [
-                    _key("existingSecret", key={"type": "string", "minLength": 1}),
-                    _key("value"),
-                ]
-            },
         },
         web=section(
             "TLS and passwords",
@@ -145,23 +176,51 @@ def schema() -> Schema:
             existingSecret=text("Instead: a Secret that holds it as `web.yml`."),
             tlsSecret=text("A Secret with certificate and key, mounted at `/etc/together-exporter/tls`."),
         ),
-        extraArgs=kubernetes("array", "More command line options, such as `--log.format=json`."),
+        extraArgs={
+            **LIST,
+            "items": {"type": "string", "not": {"pattern": SET_BY_VALUES}},
+            "description": "More command line options, such as `--log.format=json`; what probes and monitors depend on "
+            "belongs in `config.web`.",
+        },
         extraEnv=kubernetes("array", "More environment variables, such as `HTTPS_PROXY`, or keys for `api_key_env`."),
+        extraEnvFrom=kubernetes(
+            "array",
+            "Secrets or ConfigMaps of variables. A project without a key is then accepted: `TOGETHER_API_KEY` may be "
+            "among them.",
+        ),
         extraVolumes=kubernetes("array", "More volumes of the pod."),
         extraVolumeMounts=kubernetes("array", "More mounts of the container."),
+        initContainers=kubernetes("array", "Containers that run before."),
+        extraContainers=kubernetes("array", "Containers that run beside."),
+        extraManifests={
+            **LIST,
+            "items": {"type": ["object", "string"]},
+            "description": "Manifests installed with the release, such as an Ingress; templates in them are rendered.",
+        },
         service=section(
             "The Service",
             enabled=flag("Make the Service."),
-            type={"enum": ["ClusterIP", "NodePort", "LoadBalancer"], "description": "Its type."},
+            type={"enum": ["ClusterIP", "NodePort", "LoadBalancer", None], "description": "Its type."},
             port=count("Its port; the container's is 10170.", minimum=1, maximum=65535),
+            nodePort=count("Its port on the nodes; chosen by Kubernetes if 0.", minimum=0, maximum=65535),
+            labels=labels("Its labels."),
             annotations=kubernetes("object", "Its annotations."),
+            ipFamilyPolicy=text("SingleStack, PreferDualStack or RequireDualStack; the cluster's default if empty."),
+            ipFamilies=kubernetes("array", "IPv4, IPv6 or both; the cluster's default if empty."),
+            externalTrafficPolicy=text("Cluster or Local; Kubernetes' default if empty."),
+            loadBalancerClass=text("The load balancer's class; the cluster's default if empty."),
+            loadBalancerSourceRanges=kubernetes("array", "Who may reach the load balancer."),
         ),
-        serviceMonitor=_monitor("ServiceMonitor"),
+        serviceMonitor=_monitor(
+            "ServiceMonitor",
+            targetLabels=kubernetes("array", "Labels of the Service that its metrics carry."),
+        ),
         podMonitor=_monitor("PodMonitor"),
         prometheusRule=_rules(),
         dashboards=section(
             "The dashboards",
             enabled=flag("Make a ConfigMap for each, for the sidecar of Grafana's chart."),
+            namespace=text("Their namespace; the release's if empty."),
             labels=kubernetes("object", "Those that the sidecar selects by."),
             annotations=kubernetes("object", "Such as the sidecar's folder."),
         ),
@@ -174,7 +233,11 @@ def schema() -> Schema:
         podDisruptionBudget=section(
             "The PodDisruptionBudget",
             enabled=flag("Make it."),
-            maxUnavailable={"type": ["integer", "string"], "description": "How many may be away."},
+            minAvailable={
+                "type": ["integer", "string", "null"],
+                "description": "How many must be there; instead of the other.",
+            },
+            maxUnavailable={"type": ["integer", "string", "null"], "description": "How many may be away."},
         ),
         serviceAccount=section(
             "The ServiceAccount; it has no token, nothing here talks to Kubernetes",
@@ -185,8 +248,11 @@ def schema() -> Schema:
         podSecurityContext=kubernetes("object", "The pod's."),
         securityContext=kubernetes("object", "The container's."),
         resources=kubernetes("object", "See docs/scaling.md for what a fleet takes."),
+        livenessProbe=kubernetes("object", f"{PROBE} `/-/healthy`, below `config.web.route_prefix`."),
+        readinessProbe=kubernetes("object", f"{PROBE} `/-/ready`, below `config.web.route_prefix`."),
+        startupProbe=kubernetes("object", "None if empty; else as `livenessProbe`."),
         podAnnotations=kubernetes("object", "More annotations of the pod."),
-        podLabels=kubernetes("object", "More labels of the pod."),
+        podLabels=labels("More labels of the pod; one that the chart sets is refused."),
         nodeSelector=kubernetes("object", "Where it may run."),
         tolerations=kubernetes("array", "Where else it may run."),
         affinity=kubernetes("object", "Where it should run."),
@@ -194,14 +260,22 @@ def schema() -> Schema:
             "array", "How pods are spread; over nodes where there are several, if empty."
         ),
         priorityClassName=text("How important it is."),
+        dnsPolicy=text("Kubernetes' default if empty."),
+        dnsConfig=kubernetes("object", "The pod's."),
+        hostAliases=kubernetes("array", "Entries of the pod's /etc/hosts."),
     )
-    values["properties"]["global"] = {"type": "object"}  # Helm's own
+    values["properties"]["global"] = {"type": "object"}  # the umbrella chart's: imageRegistry and imagePullSecrets
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "together-exporter",
         **values,
         "$defs": definitions,
     }
+
+
+def _named(pattern: str, value: Schema) -> Schema:
+    """Not by `propertyNames`, of whose errors Helm 4 gives a wrong place."""
+    return {**MAP, "patternProperties": {pattern: value}, "additionalProperties": False}
 
 
 def _key(name: str, **more: Schema) -> Schema:

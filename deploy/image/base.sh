@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes two images from Debian's packages, for where no registry is to be had: NAME, with Python alone, and NAME-build,
-# with pip beside it. Needs root, debootstrap and buildah.
+# with pip and strip beside it. Needs root, debootstrap and buildah.
 #
 #   deploy/image/base.sh localhost/together-exporter-base
 set -eu
@@ -20,5 +20,5 @@ debootstrap --variant=minbase --include=python3,ca-certificates "$suite" "$tree"
 rm -rf "$tree"/var/cache/apt/* "$tree"/var/lib/apt/lists/* "$tree"/var/log/* "$tree"/usr/share/doc "$tree"/usr/share/man \
   "$tree"/usr/share/locale "$tree"/usr/share/info "$tree"/usr/share/lintian
 commit "$name" "$tree"
-chroot "$tree" sh -ec 'apt-get update -q && apt-get install -q -y --no-install-recommends python3-pip python3-venv' >&2
+chroot "$tree" sh -ec 'apt-get update -q && apt-get install -q -y --no-install-recommends python3-pip python3-venv binutils' >&2
 commit "$name-build" "$tree"

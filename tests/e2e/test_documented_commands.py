@@ -24,12 +24,13 @@ NOT_RUN = {  # pattern: why not, and what stands in for it
     r"make test( ARGS=.*)?$": "it is what is running",
     r"make (golden|generate|pictures|lock)$": "they rewrite the tree; make check compares",
     r"make (bench|soak|fuzz|image|sbom|check|mutants)( [A-Z]+=\S+)?$": "too long; two of them have tests of their own",
+    r"make cluster-test$": "a job of its own in the workflow",
     r"(pip|pipx) install|pipx run": "tests/e2e/test_release.py installs in an environment of its own",
     r"docker ": "no engine; tests/unit/deploy/test_compose.py has Compose read the file, test_image.py runs the image",
-    r"kubectl |helm install": "no cluster; tests/unit/deploy has helm and kustomize make the manifests",
-    r"printf .*sudo ": "changes owners as root",
+    r"kubectl |helm (install|test)": "no cluster; make cluster-test has one",
+    r"(.*\| )?sudo ": "installs as root; test_systemd.py and test_release.py do the parts",
     r"cd deploy/compose": "goes with docker",
-    r"systemctl ": "no systemd runs here; tests/e2e/test_systemd.py speaks its protocol",
+    r"(systemctl|journalctl) ": "no systemd runs here; tests/e2e/test_systemd.py speaks its protocol",
 }
 # What a command says that goes on until it is ended.
 LASTS = re.compile(r"msg=listening|^Ctrl-C ends it$|simulator \([\w-]+\) on", re.MULTILINE)

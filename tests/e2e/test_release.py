@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,24 @@ def test_the_wheel_holds_the_package_alone(release: Release, tmp_path: Path) -> 
     listed = done(sys.executable, "-m", "zipfile", "--list", release.wheel, cwd=tmp_path).splitlines()[1:]
     tops = {line.split("/")[0] for line in listed}
     assert tops == {"exporter", f"together_exporter-{__version__}.dist-info"}
+
+
+def test_the_index_takes_the_wheel_and_shows_the_readme(release: Release, tmp_path: Path) -> None:
+    done(BIN / "twine", "check", "--strict", release.wheel, release.sdist, cwd=tmp_path)
+    done(BIN / "check-wheel-contents", release.wheel, cwd=tmp_path)
+    with zipfile.ZipFile(release.wheel) as wheel:
+        names = wheel.namelist()
+        (metadata,) = [wheel.read(name).decode() for name in names if name.endswith(".dist-info/METADATA")]
+    assert "exporter/py.typed" in names
+    assert {"Documentation", "Source", "Changelog", "Issues"} == set(
+        re.findall("^Project-URL: (.*?),", metadata, re.MULTILINE)
+    )
+    links = re.findall(r"\]\(([^)]+)\)", metadata)
+    assert len(links) > 10
+    assert [link for link in links if not link.startswith("https://")] == []
+    repository = [link for link in links if "/together-exporter/together-exporter/" in link]
+    paths = [link.partition(f"/v{__version__}/")[2].partition("#")[0] for link in repository]
+    assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
 def test_the_version_stands_in_one_place_and_the_changelog_knows_the_next() -> None:

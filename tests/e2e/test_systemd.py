@@ -15,7 +15,8 @@ import pytest
 from tests.conftest import SimulatorServer, until
 from tests.e2e.conftest import Start
 
-UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "together-exporter.service"
+ROOT = Path(__file__).parents[2]
+UNIT = ROOT / "deploy" / "systemd" / "together-exporter.service"
 EXPOSURE = 15  # tenths; what systemd-analyze may find at most
 
 
@@ -55,6 +56,21 @@ def test_systemd_is_told_how_far_the_daemon_is(steady: SimulatorServer, start: S
         listener.close()
 
 
+def test_the_units_reload_needs_no_program_but_a_shell(steady: SimulatorServer, start: Start, tmp_path: Path) -> None:
+    listener = Listener(str(tmp_path / "notify"))
+    try:
+        config = f"projects: [{{base_url: '{steady.url}'}}]"
+        daemon = start(config, TOGETHER_API_KEY="k", NOTIFY_SOCKET=str(tmp_path / "notify"))
+        assert listener.next() == "READY=1"
+        (command,) = re.findall("^ExecReload=(.*)$", UNIT.read_text(), re.MULTILINE)
+        program, *arguments = shlex.split(command.replace("$MAINPID", str(daemon.popen.pid)))
+        assert program == "/bin/sh"
+        subprocess.run([program, *arguments], env={"PATH": str(tmp_path)}, check=True, timeout=60)
+        assert listener.next().startswith("RELOADING=1")
+    finally:
+        listener.close()
+
+
 def test_without_a_listener_nothing_is_missed(steady: SimulatorServer, start: Start, tmp_path: Path) -> None:
     config = f"projects: [{{base_url: '{steady.url}'}}]"
     daemon = start(config, TOGETHER_API_KEY="k", NOTIFY_SOCKET=str(tmp_path / "nobody"))
@@ -80,4 +96,9 @@ def test_the_units_command_and_paths_are_the_products() -> None:
     credential = re.search(r"^LoadCredential=([\w-]+):", unit, re.MULTILINE)
     assert credential
     assert f"/run/credentials/{UNIT.name}/{credential[1]}" in unit
+    (documentation,) = re.findall("^Documentation=(.*)$", unit, re.MULTILINE)
+    assert (ROOT / documentation.partition("/blob/main/")[2]).is_file()
+    installed = (ROOT / "docs" / "systemd.md").read_text()
+    for path in re.findall(r"/(?:opt|etc)/together-exporter[^\s:]*", unit):
+        assert path.removesuffix("bin/together-exporter").rstrip("/") in installed, path
     assert "RestartPreventExitStatus=2" in unit  # the exit code of a configuration that cannot be used

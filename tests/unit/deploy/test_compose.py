@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.published import IMAGE
 from exporter import __version__
 from exporter.cli import commands, options
 from exporter.settings.load import load
 
-COMPOSE = Path(__file__).parents[3] / "deploy" / "compose"
+ROOT = Path(__file__).parents[3]
+COMPOSE = ROOT / "deploy" / "compose"
 MADE_BY_HAND = {"together-api-key"}  # what the README says to put there
 
 pytestmark = pytest.mark.needs("docker-compose")
@@ -59,7 +61,7 @@ def test_every_version_is_pinned() -> None:
         assert repository, name
         assert re.fullmatch(r"v?\d+\.\d+\.\d+", tag), name
         if repository.endswith("together-exporter"):
-            assert tag == __version__
+            assert (repository, tag) == (IMAGE, __version__)
 
 
 def test_nothing_listens_beyond_this_machine_or_may_do_more_than_its_work() -> None:
@@ -67,6 +69,20 @@ def test_nothing_listens_beyond_this_machine_or_may_do_more_than_its_work() -> N
         assert {port["host_ip"] for port in service.get("ports", [])} <= {"127.0.0.1"}
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_the_configuration_is_mounted_as_a_folder_so_that_what_an_editor_saves_is_seen() -> None:
+    (volume,) = every()["exporter"]["volumes"]
+    assert volume["target"] == "/etc/together-exporter"
+    assert (Path(volume["source"]) / "together-exporter.yml").is_file()
+
+
+def test_versions_are_those_that_the_tests_use() -> None:
+    text = (ROOT / ".ci" / "run").read_text()
+    versions = dict(re.findall(r"github.com/prometheus/(prometheus|alertmanager)/cmd/\S+@v(\S+)", text))
+    release = re.sub(r"^0\.3(\d\d)\.", r"3.\1.", versions["prometheus"])  # of the module v0.316.0
+    assert every()["prometheus"]["image"] == f"prom/prometheus:v{release}"
+    assert every()["alertmanager"]["image"] == f"prom/alertmanager:v{versions['alertmanager']}"
 
 
 def test_every_file_that_is_mounted_is_there() -> None:
@@ -78,7 +94,7 @@ def test_every_file_that_is_mounted_is_there() -> None:
 def test_the_commands_are_ones_that_the_exporter_takes() -> None:
     parser = options.parser(commands.COMMANDS)
     config = parser.parse_args(["serve", *every()["exporter"]["command"]]).config_file
-    assert config in {volume["target"] for volume in every()["exporter"]["volumes"]}
+    assert config == "/etc/together-exporter/together-exporter.yml"
     simulate = parser.parse_args(every()["simulator"]["command"])
     url = every()["demo-exporter"]["environment"]["TOGETHER_BASE_URL"]
     assert f"simulator:{simulate.listen_address.rpartition(':')[2]}/v1" in url
@@ -87,7 +103,7 @@ def test_the_commands_are_ones_that_the_exporter_takes() -> None:
 def test_the_key_is_a_file_that_the_configuration_names(tmp_path: Path) -> None:
     (secret,) = every()["exporter"]["secrets"]
     assert secret["source"] in MADE_BY_HAND
-    text = (COMPOSE / "together-exporter.yml").read_text()
+    text = (COMPOSE / "config" / "together-exporter.yml").read_text()
     assert f"api_key_file: /run/secrets/{secret['source']}" in text
     (tmp_path / secret["source"]).write_text("not-a-real-key")
     file = tmp_path / "together-exporter.yml"

@@ -21,6 +21,7 @@ from exporter.cli import commands, options
 from exporter.rules.build import build
 from exporter.rules.config import RulesConfig
 from exporter.rules.thresholds import Thresholds
+from exporter.settings.environment import FILE_VARIABLE
 from exporter.settings.load import load
 from tools.chart import CHART
 
@@ -61,6 +62,22 @@ def pod(case: str) -> dict[str, Any]:
     return spec
 
 
+def config_map(case: str) -> dict[str, Any]:
+    (found,) = [each for each in manifests(case) if "together-exporter.yml" in each.get("data", {})]
+    return found
+
+
+def container(case: str) -> dict[str, Any]:
+    (found,) = [each for each in pod(case)["containers"] if each["name"] == "exporter"]
+    assert isinstance(found, dict)
+    return found
+
+
+def variables(case: str) -> dict[str, str]:
+    """Those that have their values in the manifest."""
+    return {each["name"]: each["value"] for each in container(case)["env"] if "value" in each}
+
+
 @helm
 @pytest.mark.parametrize("case", CASES)
 def test_the_manifests_are_the_expected_ones(case: str) -> None:
@@ -93,8 +110,7 @@ def test_kubernetes_knows_every_field(case: str, version: str) -> None:
 def test_the_configuration_is_one_that_the_exporter_takes(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = only("ConfigMap", case)
-    text = config["data"]["together-exporter.yml"]
+    text = config_map(case)["data"]["together-exporter.yml"]
     for project in yaml.safe_load(text)["projects"]:
         (tmp_path / project.get("name", "default")).write_text("a-key")
     file = tmp_path / "together-exporter.yml"
@@ -110,13 +126,11 @@ def test_the_configuration_is_one_that_the_exporter_takes(
 @pytest.mark.parametrize("case", CASES)
 def test_each_file_that_the_container_is_told_of_is_mounted(case: str) -> None:
     spec = pod(case)
-    (container,) = spec["containers"]
-    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    mounts = {mount["mountPath"]: mount["name"] for mount in container(case)["volumeMounts"]}
     assert sorted(mounts.values()) == sorted(volume["name"] for volume in spec["volumes"])
     assert not [path for path in mounts for other in mounts if path != other and path.startswith(f"{other}/")]
-    files = [word.partition("=")[2] for word in container["args"] if ".file=" in word]
-    config = only("ConfigMap", case)
-    projects = yaml.safe_load(config["data"]["together-exporter.yml"])["projects"]
+    files = [value for name, value in variables(case).items() if name.endswith("_FILE")]
+    projects = yaml.safe_load(config_map(case)["data"]["together-exporter.yml"])["projects"]
     files += [project["api_key_file"] for project in projects if "api_key_file" in project]
     assert [file for file in files if str(Path(file).parent) not in mounts] == []
     keys = [item["path"] for volume in spec["volumes"] if "projected" in volume for item in _items(volume)]
@@ -132,49 +146,49 @@ def _items(volume: dict[str, Any]) -> Iterator[dict[str, str]]:
 @pytest.mark.parametrize("case", CASES)
 def test_the_container_can_do_nothing_but_its_work(case: str) -> None:
     spec = pod(case)
-    (container,) = spec["containers"]
     assert spec["automountServiceAccountToken"] is False
     assert spec["enableServiceLinks"] is False
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert container["securityContext"] == {
+    assert container(case)["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    assert {"requests", "limits"} <= container["resources"].keys()
+    assert {"requests", "limits"} <= container(case)["resources"].keys()
 
 
 @helm
 @pytest.mark.parametrize("case", CASES)
-def test_the_command_line_is_one_that_the_exporter_takes(case: str) -> None:
-    (container,) = pod(case)["containers"]
-    given = options.parser(commands.COMMANDS).parse_args(["serve", *container["args"]])
-    assert given.config_file == "/etc/together-exporter/config/together-exporter.yml"
+def test_commands_in_the_container_read_what_the_daemon_reads(case: str) -> None:
+    options.parser(commands.COMMANDS).parse_args(["serve", *container(case).get("args", [])])
+    files = {name: value for name, value in variables(case).items() if name.endswith("_FILE")}
+    expected = {FILE_VARIABLE: "/etc/together-exporter/config/together-exporter.yml"}
+    web = {"TOGETHER_EXPORTER_WEB__CONFIG_FILE": "/etc/together-exporter/web/web.yml"} if case == "tls" else {}
+    assert files == {**expected, **web}
 
 
 @helm
 def test_probes_are_by_http_where_nothing_is_in_the_way() -> None:
-    (container,) = pod("one")["containers"]
-    assert container["livenessProbe"]["httpGet"] == {"path": health.PATH, "port": "metrics"}
-    assert container["readinessProbe"]["httpGet"] == {"path": "/-/ready", "port": "metrics"}
+    exporter = container("one")
+    assert exporter["livenessProbe"]["httpGet"] == {"path": health.PATH, "port": "metrics"}
+    assert exporter["readinessProbe"]["httpGet"] == {"path": "/-/ready", "port": "metrics"}
 
 
 @helm
 def test_probes_are_from_within_where_tls_or_a_password_is() -> None:
-    (container,) = pod("tls")["containers"]
+    exporter = container("tls")
     command = ["python", "-I", "-m", health.__name__]
-    assert container["livenessProbe"]["exec"] == {"command": [*command, "/-/healthy"]}
-    assert container["readinessProbe"]["exec"] == {"command": [*command, "/-/ready"]}
+    assert exporter["livenessProbe"]["exec"] == {"command": [*command, "/-/healthy"]}
+    assert exporter["readinessProbe"]["exec"] == {"command": [*command, "/-/ready"]}
 
 
 @helm
 def test_a_shard_is_its_pods_index() -> None:
     workload = only("StatefulSet", "shards")
     assert workload["spec"]["replicas"] == 4
-    (container,) = pod("shards")["containers"]
-    assert "--shard.total=4" in container["args"]
-    (variable,) = container["env"]
+    assert variables("shards")["TOGETHER_EXPORTER_SHARD__TOTAL"] == "4"
+    (variable,) = [each for each in container("shards")["env"] if "valueFrom" in each]
     assert variable["name"] == "TOGETHER_EXPORTER_SHARD__INDEX"
     assert variable["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.labels['apps.kubernetes.io/pod-index']"
     names = [each["metadata"]["name"] for each in manifests("shards") if each["kind"] == "Service"]

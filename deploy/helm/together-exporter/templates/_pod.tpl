@@ -1,10 +1,11 @@
 {{- define "together-exporter.pod" -}}
 {{- $web := include "together-exporter.webSecret" . -}}
+{{- $shards := int .Values.sharding.total -}}
 metadata:
   labels:
     {{- include "together-exporter.labels" . | nindent 4 }}
-    {{- with .Values.podLabels }}
-    {{- toYaml . | nindent 4 }}
+    {{- with include "together-exporter.ownLabels" (dict "root" . "value" "podLabels" "labels" .Values.podLabels) }}
+    {{- . | nindent 4 }}
     {{- end }}
   annotations:
     kubectl.kubernetes.io/default-container: exporter
@@ -13,35 +14,35 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
-  serviceAccountName: {{ include "together-exporter.serviceAccount" . }}
+  serviceAccountName: {{ include "together-exporter.serviceAccount" . | quote }}
   automountServiceAccountToken: false
   enableServiceLinks: false
-  terminationGracePeriodSeconds: 20
-  {{- with .Values.imagePullSecrets }}
-  imagePullSecrets: {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .Values.priorityClassName }}
-  priorityClassName: {{ . }}
+  terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
+  {{- with include "together-exporter.pullSecrets" . }}
+  imagePullSecrets: {{- . | nindent 4 }}
   {{- end }}
   securityContext: {{- toYaml .Values.podSecurityContext | nindent 4 }}
+  {{- with .Values.initContainers }}
+  initContainers: {{- toYaml . | nindent 4 }}
+  {{- end }}
   containers:
     - name: exporter
-      image: {{ include "together-exporter.image" . }}
+      image: {{ include "together-exporter.image" . | quote }}
       imagePullPolicy: {{ .Values.image.pullPolicy }}
-      args:
-        - --config.file=/etc/together-exporter/config/together-exporter.yml
-        {{- if $web }}
-        - --web.config.file=/etc/together-exporter/web/web.yml
-        {{- end }}
-        {{- if gt (int .Values.sharding.total) 1 }}
-        - --shard.total={{ .Values.sharding.total }}
-        {{- end }}
-        {{- with .Values.extraArgs }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
-      {{- if or .Values.extraEnv (gt (int .Values.sharding.total) 1) }}
+      {{- with .Values.extraArgs }}
+      args: {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- /* Variables and not options, so that `kubectl exec ... check` reads the same. */}}
       env:
-        {{- if gt (int .Values.sharding.total) 1 }}
+        - name: TOGETHER_EXPORTER_CONFIG__FILE
+          value: /etc/together-exporter/config/together-exporter.yml
+        {{- if $web }}
+        - name: TOGETHER_EXPORTER_WEB__CONFIG_FILE
+          value: /etc/together-exporter/web/web.yml
+        {{- end }}
+        {{- if gt $shards 1 }}
+        - name: TOGETHER_EXPORTER_SHARD__TOTAL
+          value: {{ $shards | quote }}
         - name: TOGETHER_EXPORTER_SHARD__INDEX
           valueFrom:
             fieldRef:
@@ -50,16 +51,21 @@ spec:
         {{- with .Values.extraEnv }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
+      {{- with .Values.extraEnvFrom }}
+      envFrom: {{- toYaml . | nindent 8 }}
       {{- end }}
       ports:
         - name: metrics
           containerPort: 10170
+          protocol: TCP
       livenessProbe:
-        {{- include "together-exporter.probe" (dict "root" . "path" "/-/healthy") | nindent 8 }}
-        periodSeconds: 20
+        {{- include "together-exporter.probe" (dict "root" . "path" "/-/healthy" "probe" .Values.livenessProbe) | nindent 8 }}
       readinessProbe:
-        {{- include "together-exporter.probe" (dict "root" . "path" "/-/ready") | nindent 8 }}
-        periodSeconds: 10
+        {{- include "together-exporter.probe" (dict "root" . "path" "/-/ready" "probe" .Values.readinessProbe) | nindent 8 }}
+      {{- with .Values.startupProbe }}
+      startupProbe:
+        {{- include "together-exporter.probe" (dict "root" $ "path" "/-/healthy" "probe" .) | nindent 8 }}
+      {{- end }}
       securityContext: {{- toYaml .Values.securityContext | nindent 8 }}
       resources: {{- toYaml .Values.resources | nindent 8 }}
       volumeMounts:
@@ -84,10 +90,13 @@ spec:
         {{- with .Values.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
+    {{- with .Values.extraContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   volumes:
     - name: config
       configMap:
-        name: {{ include "together-exporter.fullname" . }}
+        name: {{ include "together-exporter.fullname" . | quote }}
     {{- with .Values.apiKeys }}
     - name: api-keys
       projected:
@@ -95,39 +104,35 @@ spec:
         sources:
           {{- range $name, $key := . }}
           - secret:
-              name: {{ default (printf "%s-keys" (include "together-exporter.fullname" $)) $key.existingSecret }}
+              name: {{ default (printf "%s-keys" (include "together-exporter.fullname" $)) $key.existingSecret | quote }}
               items:
-                - key: {{ ternary (default "api-key" $key.key) $name (ne (default "" $key.existingSecret) "") }}
-                  path: {{ $name }}
+                - key: {{ ternary (default "api-key" $key.key) $name (ne (default "" $key.existingSecret) "") | quote }}
+                  path: {{ $name | quote }}
           {{- end }}
     {{- end }}
     {{- if $web }}
     - name: web
       secret:
-        secretName: {{ $web }}
+        secretName: {{ $web | quote }}
         defaultMode: 0440
     {{- end }}
     {{- with .Values.web.tlsSecret }}
     - name: tls
       secret:
-        secretName: {{ . }}
+        secretName: {{ . | quote }}
         defaultMode: 0440
     {{- end }}
     {{- with .Values.extraVolumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-  {{- with .Values.nodeSelector }}
-  nodeSelector: {{- toYaml . | nindent 4 }}
+  {{- range $field := list "dnsPolicy" "dnsConfig" "hostAliases" "priorityClassName" "nodeSelector" "tolerations" "affinity" }}
+  {{- with get $.Values $field }}
+  {{- dict $field . | toYaml | nindent 2 }}
   {{- end }}
-  {{- with .Values.tolerations }}
-  tolerations: {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .Values.affinity }}
-  affinity: {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- if .Values.topologySpreadConstraints }}
   topologySpreadConstraints: {{- toYaml .Values.topologySpreadConstraints | nindent 4 }}
-  {{- else if or (gt (int .Values.replicas) 1) (gt (int .Values.sharding.total) 1) }}
+  {{- else if or (gt (int .Values.replicas) 1) (gt $shards 1) }}
   topologySpreadConstraints:
     - maxSkew: 1
       topologyKey: kubernetes.io/hostname
@@ -135,4 +140,20 @@ spec:
       labelSelector:
         matchLabels: {{- include "together-exporter.selector" . | nindent 10 }}
   {{- end }}
+{{- end -}}
+
+{{/* A probe: by HTTP, or from within where TLS or a password is in the way of the kubelet; or as the value has it. */}}
+{{- define "together-exporter.probe" -}}
+{{- $probe := .probe | default dict -}}
+{{- if not (or $probe.httpGet $probe.exec $probe.tcpSocket $probe.grpc) -}}
+{{- if include "together-exporter.webSecret" .root -}}
+exec:
+  command: [python, -I, -m, exporter.health, {{ .path }}]
+{{ else -}}
+httpGet:
+  path: {{ include "together-exporter.below" . }}
+  port: metrics
+{{ end -}}
+{{- end -}}
+{{- with $probe }}{{ toYaml . }}{{ end -}}
 {{- end -}}
