@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -55,6 +56,15 @@ def test_a_good_answer_makes_a_record() -> None:
     record = project.records["a"]
     assert (record.name, record.poll.error, record.poll.succeeded) == ("a", None, at(5))
     assert state_of(record).status == "Ready"
+
+
+def test_one_by_one_too_a_replica_takes_the_time_from_its_first_sight_to_start() -> None:
+    waiting = polled(
+        polled(Project(EACH), "a", item("1", replica_events={})), "a", item("1", replica_events={"r": Replica()}), 10
+    )
+    ready = Replica(replica_status="Running", replica_ready_since=datetime.fromtimestamp(at(25).unix, UTC).isoformat())
+    counts = polled(waiting, "a", item("1", replica_events={"r": ready}), 30).records["a"].history.counts
+    assert (counts.startups, counts.startup_seconds) == (1, 15.0)
 
 
 def test_an_equal_answer_keeps_the_very_state_and_history() -> None:
