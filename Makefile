@@ -30,8 +30,8 @@ check: $(STAMP)  ## lint, format, types, import rules, generated files
 	$(BIN)/lint-imports --no-logo >.venv/imports.log || (cat .venv/imports.log; exit 1)
 	$(BIN)/python -m tools.generate --check
 
-golden: $(STAMP)  ## rewrite the expected expositions and manifests; read the diff
-	GOLDEN=1 $(BIN)/pytest tests/unit/metrics/test_golden.py tests/unit/deploy/test_helm.py -q -p no:xdist
+golden: $(STAMP)  ## rewrite the expected expositions and manifests, and the tables of docs/simulator.md; read the diff
+	GOLDEN=1 $(BIN)/pytest tests/unit/metrics/test_golden.py tests/unit/deploy/test_helm.py tests/unit/simulator/test_page.py -q -p no:xdist
 
 generate: $(STAMP)  ## rewrite what is made from the code: in docs/, the rules, the dashboards, the chart
 	$(BIN)/python -m tools.generate

@@ -21,6 +21,7 @@ from exporter import log as log_lines
 from exporter.api.client import Client, Endpoint
 from exporter.api.errors import Unauthorized
 from exporter.metrics.render import Renderer
+from exporter.polling.fetches import FETCHES
 from exporter.polling.plan import Plan
 from exporter.polling.poller import Poller
 from exporter.polling.reporting import Reporter
@@ -39,16 +40,16 @@ from exporter.state.shards import belongs
 from exporter.state.store import Store
 from exporter.status.report import Facts, ProjectFacts
 from exporter.web import app as web_app
+from exporter.web import discovery
 from exporter.web import status as web_status
-from exporter.web.access import Access, Doorkeeper
-from exporter.web.connection import Gate
+from exporter.web.access import Access, AccessMiddleware
 from exporter.web.limit import RequestLimit
 from exporter.web.listener import show_address
 from exporter.web.metrics import MetricsEndpoint
 from exporter.web.prefix import RoutePrefix
 from exporter.web.publisher import Publisher
 from exporter.web.refusals import Refusals
-from exporter.web.server import server as web_server
+from exporter.web.server import Server
 
 # Allocations between two garbage collections, young, older, oldest: answers are trees, freed without one, and with the
 # defaults each large answer has everything that is known traversed several times.
@@ -76,7 +77,7 @@ class App:
     def __init__(self, load: Callable[[], Loaded], *, runtime_metrics: bool = True) -> None:
         """Raises ConfigError."""
         self._load = load
-        self.metrics = SelfMetrics(runtime=runtime_metrics)
+        self.metrics = SelfMetrics(runtime=runtime_metrics, dropped_log_lines=log_lines.dropped_lines)
         self.store = Store()
         loaded = load()
         log_lines.configure(loaded.settings.log.level, loaded.settings.log.format)
@@ -115,9 +116,9 @@ class App:
             ended()
             return succeeded
 
-        first = [plan for plan in self.plans if plan.fetch != "queue"]
-        queues = [plan for plan in self.plans if plan.fetch == "queue"]  # known from the deployments, so last
-        results = [await asyncio.gather(*map(poll, wave)) for wave in (first, queues)]
+        first = [plan for plan in self.plans if not FETCHES[plan.fetch].is_opt_in]
+        last = [plan for plan in self.plans if FETCHES[plan.fetch].is_opt_in]  # they follow the deployments' answers
+        results = [await asyncio.gather(*map(poll, wave)) for wave in (first, last)]
         return all(succeeded for wave in results for succeeded in wave)
 
     async def names(self, project: str) -> list[str]:
@@ -137,8 +138,8 @@ class App:
         lifecycle = self._reloader.reload if web.enable_lifecycle else None
         app = web_app.build(self._limited(refusals), self._is_ready, lifecycle)
         app = RoutePrefix(app, web.route_prefix) if web.route_prefix else app
-        gate = Gate(web.max_connections, self._access, refusals)
-        server = web_server(Doorkeeper(app, self._access, refusals), gate)
+        app = AccessMiddleware(app, self._access, refusals)
+        server = Server(app, self._access, refusals, max_connections=web.max_connections)
         with _signals(stop, self._reloader.reload):
             self._schedule(self._running)
             self._scheduler.start()
@@ -154,7 +155,7 @@ class App:
                 systemd.notify(systemd.STOPPING)
                 log.info("stopping")
                 self._scheduler.stop()
-                server.should_exit = True
+                server.stop()
                 stopping.cancel()
                 rendering.cancel()
                 await serving
@@ -168,7 +169,9 @@ class App:
         metrics = MetricsEndpoint(self._publisher, self.metrics)
         scrapes = RequestLimit(metrics, web.max_requests, refusals, "scrape_limit")
         pages = RequestLimit(web_status.build(reports), web_status.MOST_AT_ONCE, refusals, "page_limit")
-        return {web.telemetry_path: scrapes, **dict.fromkeys(web_status.PATHS, pages)}
+        targets = discovery.build(self.snapshot, self._is_ready)
+        targets = RequestLimit(targets, web_status.MOST_AT_ONCE, refusals, "page_limit")
+        return {web.telemetry_path: scrapes, **dict.fromkeys(web_status.PATHS, pages), discovery.PATH: targets}
 
     def _is_ready(self) -> bool:
         """Every project has been polled once, and the result is on the page."""
@@ -201,6 +204,7 @@ class App:
             shard=(self.settings.shard.index, self.settings.shard.total),
             projects=tuple(projects),
             snapshot=await self.snapshot(),
+            prices=self.settings.gpu_hourly_cost,
         )
 
     def _access(self) -> Access:
@@ -332,8 +336,11 @@ def _plans_of(project: Project, settings: Settings) -> Iterator[Plan]:
         yield from (Plan(project.name, "each", interval, key) for key, interval in (keys or {}).items())
     elif keys is None or keys:
         yield Plan(project.name, "list", project.poll_interval)
-    if project.queue and (keys is None or keys):
+    has_deployments = keys is None or bool(keys)
+    if (project.queue and has_deployments) or _queues(project, settings):
         yield Plan(project.name, "queue", project.poll_interval)
+    if project.revisions and has_deployments:
+        yield Plan(project.name, "revisions", project.poll_interval)
 
 
 def _targets(loaded: Loaded) -> list[Target]:
@@ -356,8 +363,17 @@ def _target(project: Project, settings: Settings) -> Target:
         exclude=project.exclude,
         shard_index=settings.shard.index,
         shard_total=settings.shard.total,
+        queues=_queues(project, settings),
+        has_scaling_queues=project.queue,
+        has_revisions=project.revisions,
         labels=project.labels,
     )
+
+
+def _queues(project: Project, settings: Settings) -> tuple[str, ...]:
+    """The named queues that are this shard's."""
+    shard = settings.shard
+    return tuple(queue for queue in project.queues if belongs(queue, shard.index, shard.total))
 
 
 def _keys(project: Project, settings: Settings) -> dict[str, float] | None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import socket
+from collections.abc import Iterator
+
+import uvicorn
 
 from exporter.app import App
 from exporter.settings.load import Loaded, load
 from exporter.simulator import command
 from exporter.simulator.app import Simulator
 from exporter.web.listener import show_address
-from exporter.web.server import Quiet
 
 GUIDE = """\
-together-exporter demo: scenario {scenario}, {speed:g} story seconds a second; Ctrl-C ends it
+together-exporter demo: scenario {scenario}, {speed:g} simulated seconds a second; Ctrl-C ends it
 
   metrics    http://{exporter}/metrics
   page       http://{exporter}/
@@ -24,15 +27,24 @@ together-exporter demo: scenario {scenario}, {speed:g} story seconds a second; C
 """
 
 
+class _Server(uvicorn.Server):
+    """The exporter handles the signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 async def run(simulator: Simulator, api: socket.socket, web: socket.socket, options: argparse.Namespace) -> int:
     """`api` and `web`: where the simulator and the exporter listen."""
 
     def configuration() -> Loaded:
-        project = {"name": "demo", "base_url": f"http://{show_address(api)}", "api_key": "demo", "queue": True}
+        url = f"http://{show_address(api)}"
+        project = {"name": "demo", "base_url": url, "api_key": "demo", "queue": True, "revisions": True}
         return load({"projects": [project], "poll_interval": options.poll_interval})
 
     app = App(configuration)
-    server = Quiet(command.server(simulator).config)
+    server = _Server(command.server(simulator).config)
     serving = asyncio.create_task(server.serve(sockets=[api]))
     guide = GUIDE.format(
         scenario=options.scenario, speed=options.speed, exporter=show_address(web), simulator=show_address(api)

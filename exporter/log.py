@@ -1,25 +1,100 @@
-"""Logs on stderr, logfmt or JSON, one line an event; other libraries' warnings in the same form."""
+"""Logs on stderr, logfmt or JSON, one line per event; other libraries' warnings in the same form. Writing a line never
+blocks and never raises: a thread does it, and what cannot be written is counted."""
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
+import select
 import sys
-from typing import Literal, TextIO
+import threading
+from queue import SimpleQueue
+from typing import Literal, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor
 
 LogFormat = Literal["logfmt", "json"]
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+LEVEL_NAMES = {"warning": "warn", "critical": "error"}  # other libraries' names, and structlog's
 FIRST_KEYS = ("ts", "level", "msg")
+STDERR = 2
+MAX_QUEUED = 1000  # lines that wait to be written; a few hundred KiB
+FLUSH_TIMEOUT = 1.0  # s; for the lines that wait at the exit
 
 
-def configure(level: str, format_: LogFormat, stream: TextIO | None = None) -> None:
+class LineWriter:
+    """As much of a text file as loggers use, on a file descriptor; None drops everything.
+
+    Lines go through a SimpleQueue because its `put` may be interrupted by a finalizer that logs too."""
+
+    def __init__(self, fd: int | None) -> None:
+        self._fd = fd
+        self._lines: SimpleQueue[str | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._not_queued = 0
+        self._not_written = 0  # counted by the thread
+
+    @property
+    def dropped(self) -> int:
+        """Lines since the start."""
+        return self._not_queued + self._not_written
+
+    def write(self, line: str) -> None:
+        if self._fd is None or self._lines.qsize() >= MAX_QUEUED:
+            self._not_queued += 1
+            return
+        self._lines.put(line)
+
+    def flush(self) -> None:
+        """Nothing: loggers call it after each line."""
+
+    def start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write_lines, name="log", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Waits for the lines before it, at most FLUSH_TIMEOUT."""
+        if self._thread is not None:
+            self._lines.put(None)
+            self._thread.join(FLUSH_TIMEOUT)
+            self._thread = None
+
+    def _write_lines(self) -> None:
+        while (line := self._lines.get()) is not None:
+            try:
+                self._write(line.encode(errors="backslashreplace"))
+            except OSError:
+                self._not_written += 1
+
+    def _write(self, data: bytes) -> None:
+        fd = cast("int", self._fd)
+        while data:
+            try:
+                data = data[os.write(fd, data) :]
+            except BlockingIOError:  # another process has made the shared terminal or pipe non-blocking
+                select.select((), (fd,), ())
+
+
+_stderr = LineWriter(None if sys.stderr is None else STDERR)  # where it is closed, the number may become a socket's
+atexit.register(_stderr.close)
+
+
+def dropped_lines() -> int:
+    """Lines since the start that could not be written."""
+    return _stderr.dropped
+
+
+def configure(level: str, format_: LogFormat, writer: LineWriter = _stderr) -> None:
     """Sets up structlog and the standard library's logging. Other libraries never go below warning: their debug
     lines may hold headers."""
-    stream = stream or sys.stderr
+    writer.start()
+    stream = cast("TextIO", writer)
     shared: list[Processor] = [
         structlog.processors.add_log_level,
+        _level_as_in_the_flag,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         structlog.processors.EventRenamer("msg"),
     ]
@@ -27,7 +102,7 @@ def configure(level: str, format_: LogFormat, stream: TextIO | None = None) -> N
     structlog.configure(
         processors=[*shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(stream)
@@ -39,6 +114,12 @@ def configure(level: str, format_: LogFormat, stream: TextIO | None = None) -> N
     )
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # each missed poll; together_exporter_polls_missed_total
     logging.basicConfig(level=max(LEVELS[level], logging.WARNING), handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)  # Python itself writes them to stderr
+
+
+def _level_as_in_the_flag(_: object, __: str, event: EventDict) -> EventDict:
+    event["level"] = LEVEL_NAMES.get(event["level"], event["level"])
+    return event
 
 
 def _renderer(format_: LogFormat) -> tuple[Processor, ...]:
@@ -48,7 +129,7 @@ def _renderer(format_: LogFormat) -> tuple[Processor, ...]:
 
 
 def _printable(_: object, __: str, event: EventDict) -> EventDict:
-    """Names come from elsewhere: what would move a terminal's cursor is written as its escape, as JSON does anyway."""
+    """Names come from the API: what would move a terminal's cursor is written as its escape, as in JSON."""
     return {key: _escaped(value) if isinstance(value, str) else value for key, value in event.items()}
 
 

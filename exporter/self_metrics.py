@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from prometheus_client import (
@@ -16,8 +16,9 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.registry import Collector
 
 from exporter import __version__
 from exporter.api.client import NO_ANSWER
@@ -27,7 +28,7 @@ from exporter.metrics.page import Format
 OPENMETRICS_END = b"# EOF\n"
 
 # What the API documents, and what stands in front of such APIs; each starts at 0 so that rate() sees the first.
-CODES = ("200", "400", "401", "402", "403", "404", "429", "500", "502", "503", "504", NO_ANSWER)
+CODES = ("200", "400", "401", "402", "403", "404", "410", "429", "500", "502", "503", "504", NO_ANSWER)
 REFUSALS = (
     "connection_limit",
     "scrape_limit",
@@ -44,11 +45,25 @@ POLL_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # s; a 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # has no annotations
 
 
+class _DroppedLogLines(Collector):
+    """Asks at each scrape: the log counts by itself, so that it depends on nothing."""
+
+    def __init__(self, count: Callable[[], int]) -> None:
+        self._count = count
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            "together_exporter_log_lines_dropped",
+            "Log lines that could not be written: nobody reads stderr, it is closed, or its disk is full.",
+            self._count(),
+        )
+
+
 class SelfMetrics:
     """What polls write to is in `polling`, which is rendered with each page; the rest, in `live`, with each scrape: a
     poll that is missed changes no page. Counters outlive a reload."""
 
-    def __init__(self, *, runtime: bool = True) -> None:
+    def __init__(self, *, runtime: bool = True, dropped_log_lines: Callable[[], int] = lambda: 0) -> None:
         """`runtime`: also process_* and python_*, which a textfile must not repeat from node_exporter's own."""
         self.polling = CollectorRegistry(auto_describe=True)  # so that name[] finds every collector
         self.live = CollectorRegistry(auto_describe=True)
@@ -130,6 +145,7 @@ class SelfMetrics:
         )
         for reason in REFUSALS:
             self.refused.labels(reason)
+        self.live.register(_DroppedLogLines(dropped_log_lines))
         if runtime:
             ProcessCollector(registry=self.live)
             PlatformCollector(registry=self.live)

@@ -85,7 +85,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 
 class SimulatorServer:
-    """The simulator behind a real socket; its story stands where the test puts it."""
+    """The simulator behind a real socket; `now` is its time in simulated seconds."""
 
     def __init__(self, scenario: Scenario, api_key: str | None = None) -> None:
         self.now = 0.0

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from exporter.api.errors import ERRORS, ApiError
 from exporter.api.listing import ListReader
-from exporter.api.models import read_deployment, read_queue
+from exporter.api.models import read_deployment, read_queue, read_revision
 from exporter.metrics.page import Format, Page
 from exporter.metrics.render import Renderer
 from exporter.state.instant import Instant
@@ -17,9 +17,11 @@ from exporter.state.projects import (
     after_failed_list,
     after_failed_one,
     after_failed_queue,
+    after_failed_revision,
     after_list,
     after_one,
     after_queue,
+    after_revision,
 )
 from exporter.state.records import Project, Shown, Snapshot, Target
 from exporter.state.store import Store
@@ -112,7 +114,18 @@ class Pipeline:
                 raise answer
             after = after_queue(before, queue, read_queue(answer), at(second))
         except ApiError as error:
-            after = after_failed_queue(before, queue, error)
+            after = after_failed_queue(before, queue, error, at(second))
+        assert self.store.commit(before, after)
+
+    def revision(self, project: str, key: str, answer: bytes | ApiError, second: float = 0.0) -> None:
+        """The poll of a deployment's newest revision."""
+        before = self._project(project)
+        try:
+            if isinstance(answer, ApiError):
+                raise answer
+            after = after_revision(before, key, read_revision(answer), at(second))
+        except ApiError as error:
+            after = after_failed_revision(before, key, error, at(second))
         assert self.store.commit(before, after)
 
     def configure(self, *targets: Target) -> None:

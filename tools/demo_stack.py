@@ -43,7 +43,7 @@ class ProgramError(Exception):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenario", default="fleet", help="the simulator's story (default: fleet)")
+    parser.add_argument("--scenario", default="fleet", help="the simulator's scenario (default: fleet)")
     parser.add_argument("--faster", type=float, default=20, help="how many times sooner alerts fire (default: 20)")
     options = parser.parse_args()
     stop = threading.Event()

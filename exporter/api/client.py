@@ -21,6 +21,7 @@ import structlog
 from stamina.instrumentation import set_on_retry_hooks
 
 from exporter import __version__
+from exporter.api.body import read_body
 from exporter.api.errors import (
     ApiError,
     Forbidden,
@@ -42,7 +43,6 @@ KEPT_CONNECTIONS = 8  # idle
 MAX_BODY = 64 * 2**20  # bytes, inflated; 10,000 deployments with 5 replicas are half of it
 RETRYABLE = frozenset({408, 409})  # and every 5xx; a 429 where it says when
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-ENCODINGS = frozenset({"", "identity", "gzip"})  # nested ones could inflate a thousandfold twice
 NO_ANSWER = "error"  # the `code` of a request that got no status line
 REQUEST_IDS = ("x-request-id", "x-together-request-id", "cf-ray")  # headers that Together's support asks for
 
@@ -51,6 +51,7 @@ STATUS_ERRORS: dict[int, type[ApiError]] = {
     402: PaymentRequired,
     403: Forbidden,
     404: NotFound,
+    410: NotFound,
     429: RateLimited,
 }
 
@@ -172,7 +173,7 @@ class Client:
             async with _translated(), stream as response:
                 code, request_id = str(response.status_code), _request_id(response)
                 if response.is_success:
-                    return await self._body(response)
+                    return await read_body(response, max_bytes=MAX_BODY)
                 error = _status_error(response)
                 self._limit.note(request.path, error, interval)
                 raise error
@@ -184,17 +185,6 @@ class Client:
             took = f"{time.monotonic() - began:.3f}s"
             named = {} if request_id is None else {"request_id": request_id}
             self._log.debug("api request", path=request.path, status=code, took=took, **named)
-
-    async def _body(self, response: httpx.Response) -> bytes:
-        """The inflated body. Raises InvalidResponse beyond MAX_BODY, after at most one chunk more."""
-        if response.headers.get("content-encoding", "").strip().lower() not in ENCODINGS:
-            raise InvalidResponse("the answer has a content-encoding that was not asked for")
-        body = bytearray()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > MAX_BODY:
-                raise InvalidResponse(f"the answer is larger than {MAX_BODY // 2**20} MiB")
-        return bytes(body)
 
 
 async def _forget_location(response: httpx.Response) -> None:

@@ -1,7 +1,7 @@
 """Everything that can go wrong between a poll and a good answer, one class per `reason` label.
 
 ApiError
-├── NotFound          404
+├── NotFound          404, 410
 ├── Unauthorized      401, or no usable key
 ├── Forbidden         403
 ├── PaymentRequired   402: the spending limit is reached

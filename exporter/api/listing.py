@@ -91,6 +91,7 @@ class ListReader:
         body = body.removeprefix(BOM)
         if body.count(b",") > MAX_COMMAS:
             raise InvalidResponse(f"the answer has more than {MAX_COMMAS:,} values")
+        await asyncio.sleep(0)  # of a long body each of these steps takes some milliseconds
         try:
             raw = _BODY.decode(body)
             data, has_more = _data(raw.data, raw.object), raw.has_more
@@ -98,7 +99,7 @@ class ListReader:
             data, has_more = await asyncio.to_thread(_lenient, body, deadline)
         if len(data) > ITEMS_PER_DEPLOYMENT * max(limit, MIN_LIMIT):
             raise InvalidResponse(f"the list has {len(data):,} items")
-        parts: list[Part] = [bytes(item) if isinstance(item, msgspec.Raw) else item for item in data]
+        parts: list[Part] = [bytes(i) if isinstance(i, msgspec.Raw) else i async for i in in_slices(data)]
         return await self._items(parts, has_more is True, wanted, limit)
 
     async def _items(self, parts: list[Part], has_more: bool, wanted: Wanted, limit: int) -> Listing:

@@ -273,8 +273,19 @@ class Queue:
     messages_running: Count | None = None
 
 
-Answer = TypeVar("Answer", Deployment, Queue)
-_DEPLOYMENT, _QUEUE = TypeAdapter(Deployment), TypeAdapter(Queue)
+@answer(frozen=True, slots=True, config=_TOLERANT)
+class Revision:
+    """One item of `GET /deployments/{id}/revisions`."""
+
+    action: Text = None
+    activated_at: Timestamp = None
+    image: Text = None
+    revision_id: Text = None
+    revision_number: Count | None = None
+
+
+Answer = TypeVar("Answer", Deployment, Queue, Revision)
+_DEPLOYMENT, _QUEUE, _REVISION = TypeAdapter(Deployment), TypeAdapter(Queue), TypeAdapter(Revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +328,14 @@ def read_queue(body: bytes) -> Queue:
     if queue.messages_waiting is None and queue.messages_running is None:
         raise InvalidResponse("the answer has none of a queue's fields")
     return queue
+
+
+def read_revision(body: bytes) -> Revision:
+    """The newest revision, which is the first of the list. Raises InvalidResponse where there is none."""
+    data = _object(read_json(body)).get("data")
+    if not isinstance(data, list) or not data:
+        raise InvalidResponse("the answer lists no revisions")
+    return _tolerant(_REVISION, _object(data[0]))[0]
 
 
 def read_json(body: bytes) -> object:

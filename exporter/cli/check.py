@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 
 from exporter.api.errors import NotFound
@@ -15,6 +15,7 @@ from exporter.settings.load import Loaded
 from exporter.settings.model import LogSettings
 from exporter.settings.problems import ConfigError, Problem
 from exporter.settings.projects import Project, key_place
+from exporter.state.records import Project as ProjectState
 from exporter.state.records import Shown
 from exporter.status.model import Deployment, Error
 from exporter.status.report import deployment, error
@@ -36,6 +37,8 @@ class CheckedProject:
     include: tuple[str, ...]
     exclude: tuple[str, ...]
     queue: bool
+    queues: tuple[str, ...]
+    revisions: bool
     poll_interval: str
     poll_timeout: str
     stale_after: str
@@ -72,7 +75,7 @@ class Check:
 
     @property
     def polls(self) -> int:
-        """How many requests a poll of everything takes, queues and retries not counted."""
+        """How many requests a poll of everything takes, queues, revisions and retries not counted."""
         return sum(len(p.deployments) if p.deployments and p.fetch == "each" else 1 for p in self.projects)
 
 
@@ -117,7 +120,7 @@ async def polled(loaded: Loaded, ended: Callable[[], object]) -> Check:
     base_urls = {project.name: project.base_url for project in loaded.projects}
     deployments = []
     for shown in snapshot.deployments:
-        seen = deployment(shown, base_urls[shown.project], clock())
+        seen = deployment(shown, base_urls[shown.project], clock(), loaded.settings.gpu_hourly_cost)
         known = {each.name: getattr(seen, each.name) for each in fields(Deployment)}
         near = _near(shown, names.get(shown.project, []))
         deployments.append(CheckedDeployment(**known, series=series_of(shown), near=near))
@@ -126,7 +129,11 @@ async def polled(loaded: Loaded, ended: Callable[[], object]) -> Check:
     return replace(
         checked,
         ok=worked and all(each.poll_success for each in deployments),
-        warnings=(*checked.warnings, *prices.warnings(loaded.settings.gpu_hourly_cost, _gpu_types(deployments))),
+        warnings=(
+            *checked.warnings,
+            *prices.warnings(loaded.settings.gpu_hourly_cost, _gpu_types(deployments)),
+            *_opt_in_warnings(app.store.projects),
+        ),
         projects=tuple(
             replace(each, error=error(errors[each.project]) if each.project in errors else None)
             for each in checked.projects
@@ -146,11 +153,22 @@ def _project(project: Project, api_key: str) -> CheckedProject:
         include=project.include,
         exclude=project.exclude,
         queue=project.queue,
+        queues=project.queues,
+        revisions=project.revisions,
         poll_interval=show(project.poll_interval),
         poll_timeout=show(project.poll_timeout),
         stale_after=show(project.stale_after),
         requests_per_minute=project.requests_per_minute,
     )
+
+
+def _opt_in_warnings(projects: Mapping[str, ProjectState]) -> Iterator[str]:
+    """What the configuration asks for beside the deployments, and the API does not give."""
+    for name, project in projects.items():
+        for fetch, states in (("queue", project.queues), ("revisions", project.revisions)):
+            failed = next((state.poll.error for state in states.values() if state.poll.error is not None), None)
+            if failed is not None:
+                yield f"project {name}: {fetch}: {failed.reason}: {failed}"
 
 
 def _gpu_types(deployments: Iterable[Deployment]) -> set[str]:

@@ -194,7 +194,7 @@ def _add_simulator(parser: argparse.ArgumentParser) -> None:
         "--listen-address", default="127.0.0.1:10171", metavar="ADDRESS", help="Where it listens. Default %(default)s."
     )
     group.add_argument("--api-key", metavar="KEY", help="The only key to accept. By default any.")
-    _add_story(parser, scenario="steady", speed=1.0)
+    _add_scenario(parser, scenario="steady", speed=1.0)
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
@@ -216,10 +216,10 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument_group("polling").add_argument(
         "--poll-interval", default="1s", metavar="DURATION", help="How often it polls. Default %(default)s."
     )
-    _add_story(parser, scenario="fleet", speed=10.0)
+    _add_scenario(parser, scenario="fleet", speed=10.0)
 
 
-def _add_story(parser: argparse.ArgumentParser, scenario: str, speed: float) -> None:
+def _add_scenario(parser: argparse.ArgumentParser, scenario: str, speed: float) -> None:
     group = parser.add_argument_group("the simulated fleet")
     parser.set_defaults(scenario=scenario, speed=speed)
     group.add_argument(
@@ -235,7 +235,7 @@ def _add_story(parser: argparse.ArgumentParser, scenario: str, speed: float) -> 
         metavar="N",
         help="Seed of the random generator; equal seeds give equal runs. Default 1.",
     )
-    group.add_argument("--speed", type=float, metavar="X", help=f"Story seconds per second. Default {speed:g}.")
+    group.add_argument("--speed", type=float, metavar="X", help=f"Simulated seconds per second. Default {speed:g}.")
 
 
 def _add_completion(parser: argparse.ArgumentParser) -> None:

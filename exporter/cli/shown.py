@@ -48,8 +48,12 @@ def progress(check: Check) -> Iterator[Callable[[], None]]:
     columns = (TextColumn("polling"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)  # which FORCE_COLOR takes for a terminal
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("polling", total=check.polls + sum(project.queue for project in check.projects))
+        task = bar.add_task("polling", total=check.polls + sum(map(_opt_in_polls, check.projects)))
         yield lambda: bar.advance(task)
+
+
+def _opt_in_polls(project: CheckedProject) -> int:
+    return (project.queue or bool(project.queues)) + project.revisions
 
 
 def _configuration(check: Check) -> Iterator[str]:
@@ -66,11 +70,12 @@ def _project(project: CheckedProject) -> Iterator[str]:
     chosen = [*(f"include {each}" for each in project.include), *(f"exclude {each}" for each in project.exclude)]
     if chosen:
         named = f"{named}, {', '.join(chosen)}"
-    queues = ", and one for each queue" if project.queue else ""
+    queues = ", and one for each queue" if project.queue or project.queues else ""
+    revisions = ", and one for each new revision" if project.revisions else ""
     yield (
         f"project {project.project}: {project.base_url}, key from {project.api_key}, deployments: {named}, "
         f"fetch: {project.fetch}, every {project.poll_interval}, "
-        f"{project.requests_per_minute:g} requests a minute{queues}"
+        f"{project.requests_per_minute:g} requests a minute{queues}{revisions}"
     )
 
 

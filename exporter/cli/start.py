@@ -32,12 +32,17 @@ def main() -> NoReturn:
 
 def _open_standard_streams() -> None:
     """A file opened later must not get the number of a standard stream that is closed, and be written to as such."""
+    closed = []
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
-            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+            # Takes the lowest free number, which is this one. Nothing can be written to stderr's, so that log lines
+            # which are lost there are counted.
+            os.open(os.devnull, os.O_WRONLY if name == "stdout" else os.O_RDONLY)
+            closed.append(name)
+    for name in closed:
+        setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal may not be UTF-8
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from exporter.api.models import Deployment, Replica
+from exporter.api.models import Deployment, Replica, Revision
 from exporter.metrics.family import Family, Group, Sample, current, each, info, labelled, state, unique, value
 from exporter.state.history import MAX_STATUSES, OTHER, STATUSES, History
 from exporter.state.reasons import CLASSES, reason_class
@@ -353,6 +353,32 @@ LABELS: Group[OwnLabels] = Group(
     ),
 )
 
+REVISION: Group[Revision] = Group(
+    "deployment's current revision",
+    ("project", "deployment"),
+    (
+        Family(
+            "together_deployment_revision_info",
+            "Always 1; the current revision and how it became active: create, update, system or rollback; with "
+            "revisions: true (revisions[].revision_id, action).",
+            info(lambda r: r.revision_id, lambda r: r.action),
+            labels=("revision", "action"),
+        ),
+        Family(
+            "together_deployment_revision_number",
+            "The current revision's number, counted per deployment; with revisions: true "
+            "(revisions[].revision_number).",
+            value(lambda r: r.revision_number),
+        ),
+        Family(
+            "together_deployment_revision_activated_timestamp_seconds",
+            "When the current revision became active, in seconds since 1970; with revisions: true "
+            "(revisions[].activated_at).",
+            value(lambda r: r.activated_at),
+        ),
+    ),
+)
+
 POLL: Group[Poll] = Group(
     "deployment's last poll",
     ("project", "deployment"),
@@ -465,6 +491,10 @@ PARTS: tuple[Part, ...] = (
             Source(DEPLOYMENT, lambda shown: [((), shown.state.deployment)] if shown.state else []),
             Source(REPLICA, lambda shown: [((name,), r) for name, r in shown.state.replicas] if shown.state else []),
         ),
+    ),
+    Part(
+        lambda shown: shown.revision,
+        (Source(REVISION, lambda shown: [((), shown.revision)] if shown.revision else []),),
     ),
     Part(lambda shown: shown.record.labels, (Source(LABELS, lambda shown: [((), shown.record.labels)]),)),
     Part(lambda shown: shown.history, (Source(HISTORY, lambda shown: [((), shown.history)]),)),

@@ -10,20 +10,23 @@ from urllib.parse import quote
 from exporter.api.client import Request
 from exporter.api.errors import ApiError, InvalidResponse, NotFound
 from exporter.api.listing import ListReader
-from exporter.api.models import Queue, Reading, read_deployment, read_queue
+from exporter.api.models import Queue, Reading, Revision, read_deployment, read_queue, read_revision
 from exporter.state.instant import Instant
 from exporter.state.projects import (
     after_failed_list,
     after_failed_one,
     after_failed_queue,
+    after_failed_revision,
     after_list,
     after_one,
     after_queue,
-    queues_of,
+    after_revision,
+    due_queues,
+    due_revisions,
 )
 from exporter.state.records import Project, Target
 
-Name = Literal["each", "list", "queue"]  # label values of `fetch`
+Name = Literal["each", "list", "queue", "revisions"]  # label values of `fetch`
 Answer = Any  # each row has its own, from `reader` to `after`
 Reader = Callable[[bytes, Target, float], Awaitable[Answer]]
 
@@ -31,17 +34,22 @@ Reader = Callable[[bytes, Target, float], Awaitable[Answer]]
 @dataclass(frozen=True, slots=True)
 class Fetch:
     """`name`: the label `fetch`. `reader`: makes what reads one project's bodies, which may remember the previous one.
-    `after`, `after_failed`: the project's next value, of (project, subject, answer or error).
+    `after`, `after_failed`: the project's next value, of (project, subject, answer or error, now).
     `failure`: what an error of the request means.
-    `subjects`: what one poll of the whole project asks for; None where each deployment is polled by itself."""
+    `subjects`: what one poll of the whole project asks for; None where each deployment is polled by itself.
+    `is_opt_in`: known from the deployments' answers, and of no use where it refuses.
+    `is_sequential`: one request after the other, until one fails or half of the interval has passed: there may be as
+    many as deployments, and the other fetches must not wait for them."""
 
     name: Name
     request: Callable[[str], Request]
     reader: Callable[[Target], Reader]
     after: Callable[[Project, str, Answer, Instant], Awaitable[Project]]
-    after_failed: Callable[[Project, str, ApiError], Project]
-    subjects: Callable[[Project], list[str]] | None = None
+    after_failed: Callable[[Project, str, ApiError, Instant], Project]
+    subjects: Callable[[Project, Instant], list[str]] | None = None
     failure: Callable[[ApiError], ApiError] = lambda error: error
+    is_opt_in: bool = False
+    is_sequential: bool = False
 
 
 def _variables(target: Target) -> frozenset[str]:
@@ -69,6 +77,14 @@ async def _read_queue(body: bytes, _: Target, __: float) -> Queue:
     return read_queue(body)
 
 
+async def _read_revision(body: bytes, _: Target, __: float) -> Revision:
+    return read_revision(body)
+
+
+async def _after_revision(project: Project, key: str, newest: Revision, now: Instant) -> Project:
+    return after_revision(project, key, newest, now)
+
+
 async def _after_queue(project: Project, queue: str, counts: Queue, now: Instant) -> Project:
     return after_queue(project, queue, counts, now)
 
@@ -81,15 +97,15 @@ FETCHES: dict[Name, Fetch] = {
             lambda key: Request(f"deployments/{quote(key, safe='')}"),
             lambda _: _read_deployment,
             after_one,
-            after_failed_one,
+            lambda project, key, error, _: after_failed_one(project, key, error),
         ),
         Fetch(
             "list",
             lambda _: Request("deployments"),
             _list_reader,
             lambda project, _, listing, now: after_list(project, listing, now),
-            lambda project, _, error: after_failed_list(project, error),
-            subjects=lambda _: [""],
+            lambda project, _, error, __: after_failed_list(project, error),
+            subjects=lambda _, __: [""],
             failure=_list_failure,
         ),
         Fetch(
@@ -98,7 +114,18 @@ FETCHES: dict[Name, Fetch] = {
             lambda _: _read_queue,
             _after_queue,
             after_failed_queue,
-            subjects=lambda project: queues_of(project.records, project.target),
+            subjects=due_queues,
+            is_opt_in=True,
+        ),
+        Fetch(
+            "revisions",
+            lambda key: Request(f"deployments/{quote(key, safe='')}/revisions", (("limit", "1"),)),
+            lambda _: _read_revision,
+            _after_revision,
+            after_failed_revision,
+            subjects=due_revisions,
+            is_opt_in=True,
+            is_sequential=True,
         ),
     )
 }

@@ -92,14 +92,27 @@ class Poller:
         return [name for item in listing.items for name in (item.name, item.id) if name]
 
     async def _subjects(self, plan: Plan) -> list[ApiError]:
-        """Asks for everything that the plan is about, at the same time; the errors of what failed."""
+        """Asks for everything that the plan is about; the errors of what failed."""
         fetch = FETCHES[plan.fetch]
         project = self._store.project(self._project)
         if project is None:
             return []
-        subjects = [plan.key] if fetch.subjects is None else fetch.subjects(project)
+        started = self._clock()
+        subjects = [plan.key] if fetch.subjects is None else fetch.subjects(project, started)
+        if fetch.is_sequential:
+            return await self._sequentially(fetch, plan, subjects, until=started.monotonic + plan.interval / 2)
         outcomes = await asyncio.gather(*(self._one(fetch, plan, subject) for subject in subjects))
         return [error for error in outcomes if error is not None]
+
+    async def _sequentially(self, fetch: Fetch, plan: Plan, subjects: list[str], until: float) -> list[ApiError]:
+        """Up to the first that fails, whose error is returned, or until the moment in monotonic seconds."""
+        for subject in subjects:
+            error = await self._one(fetch, plan, subject)
+            if error is not None:
+                return [error]
+            if self._clock().monotonic >= until:
+                break
+        return []
 
     async def _one(self, fetch: Fetch, plan: Plan, subject: str) -> ApiError | None:
         try:
@@ -130,8 +143,9 @@ class Poller:
 
     async def _failed(self, fetch: Fetch, plan: Plan, subject: str, error: ApiError) -> ApiError:
         error.__traceback__ = error.__context__ = None  # the store keeps the error, and their frames hold the body
-        before = await self._commit(lambda project: _at_once(fetch.after_failed(project, subject, error)))
-        self._reporter.failed(plan, subject, before, error, self._clock().monotonic)
+        now = self._clock()
+        before = await self._commit(lambda project: _at_once(fetch.after_failed(project, subject, error, now)))
+        self._reporter.failed(plan, subject, before, error, now.monotonic)
         return error
 
     async def _commit(self, build: Callable[[Project], Awaitable[Project]]) -> Project | None:

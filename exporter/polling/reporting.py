@@ -12,10 +12,10 @@ import structlog
 from exporter.api.errors import ApiError, InternalError, InvalidResponse, NotFound
 from exporter.api.models import Dropped
 from exporter.cooperative import in_slices
-from exporter.polling.fetches import Name
+from exporter.polling.fetches import FETCHES, Name
 from exporter.polling.plan import Plan
 from exporter.self_metrics import SelfMetrics
-from exporter.state.records import Project, Record
+from exporter.state.records import REFUSALS, RETRY_REFUSED, Project, Record
 
 REMINDER = 600.0  # s; how often a failure that lasts is logged again
 # Reasons that concern one deployment. Any other is most likely shared by all of the project, and logged once.
@@ -52,7 +52,8 @@ class Reporter:
         self._metrics = metrics
         self._log = log.bind(project=project)
         self._failures: dict[tuple[Name, str], _Failure] = {}  # by fetch and subject
-        self._shared: set[str] = set()  # reasons logged since the last success, which stand for all deployments
+        # Fetch and reason of lines since the fetch's last success, which stand for all deployments.
+        self._shared: set[tuple[Name, str]] = set()
         self._logged_drops: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)  # by key: reason and field
 
     def request_ended(self, code: str) -> None:
@@ -71,18 +72,18 @@ class Reporter:
         fetch = plan.fetch
         known = self._failures.get((fetch, subject)) or _Failure(error.reason, now, None, has_line=False)
         logged_at = known.logged_at if known.reason == error.reason else None
-        is_shared = fetch == "each" and error.reason not in OWN_REASONS
+        is_shared = _is_shared(fetch, error)
         if logged_at is not None:
             is_due = now - logged_at >= REMINDER
         else:
-            is_due = not (is_shared and error.reason in self._shared)
+            is_due = not (is_shared and (fetch, error.reason) in self._shared)
         self._failures[fetch, subject] = _Failure(
             error.reason, known.since, now if is_due else logged_at, has_line=known.has_line or is_due
         )
         if not is_due:
             return
         if is_shared:
-            self._shared.add(error.reason)
+            self._shared.add((fetch, error.reason))
         details = {"failing_for": f"{now - known.since:.0f}s"} if now > known.since else {}
         if error.request_id is not None:
             details["request_id"] = error.request_id
@@ -95,12 +96,12 @@ class Reporter:
             reason=error.reason,
             error=str(error),
             **details,
-            next_in=f"{plan.interval:g}s",
+            next_in=f"{_next_in(plan, error):g}s",
             **({"exc_info": True} if is_ours else {}),
         )
 
     async def succeeded(self, fetch: Name, subject: str, before: Project, after: Project) -> None:
-        self._shared.clear()
+        self._shared = {each for each in self._shared if each[0] != fetch}
         failure = self._failures.pop((fetch, subject), None)
         if failure is not None and failure.has_line:
             self._log.info("poll recovered", **_where(fetch, subject, after))
@@ -125,6 +126,7 @@ class Reporter:
         for key, gone in before.records.items():
             if key not in after.records:
                 self._logged_drops.pop(key, None)
+                self._failures.pop(("revisions", key), None)
                 self._log.info("deployment gone", deployment=gone.name, reason="no longer in the project's list")
         self._dropped("", "", after.dropped)
 
@@ -162,9 +164,23 @@ class Reporter:
             self._log.warning(DROP_MESSAGES[each.reason], reason=each.reason, **where, **named, count=each.count)
 
 
+def _is_shared(fetch: Name, error: ApiError) -> bool:
+    """Whether the same is most likely true of all the project's deployments, or queues, and is logged once."""
+    return fetch == "revisions" or (fetch != "list" and error.reason not in OWN_REASONS)
+
+
+def _next_in(plan: Plan, error: ApiError) -> float:
+    """Seconds to the next try."""
+    is_refused = FETCHES[plan.fetch].is_opt_in and isinstance(error, REFUSALS)
+    return max(plan.interval, RETRY_REFUSED) if is_refused else plan.interval
+
+
 def _where(fetch: Name, subject: str, project: Project | None = None) -> dict[str, str]:
     """What a poll was about, by the deployment's name where it is known."""
-    if fetch == "each":
-        record = project.records.get(subject) if project else None
-        return {"deployment": record.name if record else subject}
-    return {"queue": subject} if fetch == "queue" else {}
+    if fetch == "list":
+        return {}
+    if fetch == "queue":
+        return {"queue": subject}
+    record = project.records.get(subject) if project else None
+    where = {"deployment": record.name if record else subject}
+    return {**where, "fetch": fetch} if fetch == "revisions" else where

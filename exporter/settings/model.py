@@ -196,9 +196,11 @@ class ProjectSettings(_Section):
     max_requests_per_second: float = Field(
         5.0, gt=0, le=1000, description="Never more than this to the API, retries included."
     )
-    queue: bool = Field(False, description="Also read the queue of each deployment that a queue scales.")
-    queues: tuple[Name, ...] = Field((), description="More queues to read, by name.")
-    revisions: bool = Field(False, description="Also read the current revision of each deployment when it changes.")
+    queue: bool = Field(False, description="Also read each queue that scales a deployment, once per poll.")
+    queues: tuple[Name, ...] = Field((), description="Names of further queues to read.")
+    revisions: bool = Field(
+        False, description="Also read a deployment's newest revision when its revision has changed."
+    )
     replica_metrics: bool | None = Field(None, description="Overrides the general one for this project.")
     poll_interval: PollInterval | None = Field(None, description="Overrides the general one for this project.")
     poll_timeout: Duration | None = Field(None, description="Overrides the general one for this project.")

@@ -56,7 +56,7 @@ class Project:
 
     @property
     def requests_per_minute(self) -> float:
-        """Without retries and queues."""
+        """Without retries, queues and revisions."""
         if self.fetch == "list" or self.deployments is None:
             return 60 / self.poll_interval
         return sum(60 / interval for interval in self.deployments.values())

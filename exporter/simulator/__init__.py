@@ -1,1 +1,1 @@
-"""A fake Together API with a fleet that lives. It shares no code with the exporter that it tries out."""
+"""A fake Together API with a simulated fleet. It shares no code with the exporter that it tests."""

@@ -1,16 +1,23 @@
-"""The API's paths over a fleet: bearer key, the API's shapes, faults on demand."""
+"""The API over a fleet: bearer key, faults on demand, the endpoints, a request ID on every answer."""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Callable, Sequence
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from exporter.simulator.endpoints import ENDPOINTS, ApiError, Call, Endpoint
 from exporter.simulator.fleet import Fleet
 from exporter.simulator.scenario import Fault
 
@@ -18,7 +25,7 @@ JSON = "application/json"
 
 
 class Simulator:
-    """`clock`: story seconds since the start. `api_key` None: any bearer key opens. `faults` may change."""
+    """`clock`: simulated seconds since the start. `api_key` None: any bearer key opens. `faults` may change."""
 
     def __init__(
         self, fleet: Fleet, clock: Callable[[], float], faults: Sequence[Fault] = (), api_key: str | None = None
@@ -27,43 +34,29 @@ class Simulator:
         self.faults = list(faults)
         self._clock = clock
         self._api_key = api_key
-        self.app = Starlette(
-            routes=[
-                Route("/v1/deployments", self._list),
-                Route("/v1/deployments/{id}", self._one),
-                Route("/v1/queue/metrics", self._queue),
-            ]
-        )
+        routes = [
+            Route(path, partial(self._answer, endpoint), methods=[method]) for method, path, endpoint in ENDPOINTS
+        ]
+        self.app: ASGIApp = RequestIds(Starlette(routes=routes, exception_handlers={HTTPException: _no_endpoint}))
 
-    async def _list(self, request: Request) -> Response:
-        refused = await self._before(request)
-        bodies = b",".join(deployment.body() for deployment in self.fleet.deployments.values())
-        return refused or Response(b'{"object":"list","data":[' + bodies + b"]}", media_type=JSON)
-
-    async def _one(self, request: Request) -> Response:
+    async def _answer(self, endpoint: Endpoint, request: Request) -> Response:
         if refused := await self._before(request):
             return refused
-        deployment = self.fleet.find(request.path_params["id"])
-        return Response(deployment.body(), media_type=JSON) if deployment else _error(404, "deployment not found")
-
-    async def _queue(self, request: Request) -> Response:
-        if refused := await self._before(request):
-            return refused
-        model = request.query_params.get("model")
-        if not model:
-            return _error(400, "model is required")
-        found = (d.queue for d in self.fleet.deployments.values() if d.queue_model == model)
-        waiting, running = next(found, (0, 0))
-        counts = {"messages_waiting": waiting, "messages_running": running, "total_jobs": waiting + running}
-        return JSONResponse(counts)
+        try:
+            body = await _body(request)
+            return Response(
+                endpoint(Call(self.fleet, request.path_params, request.query_params, body)), media_type=JSON
+            )
+        except ApiError as error:
+            return _error(error)
 
     async def _before(self, request: Request) -> Response | None:
-        """Lets the story go on to now; the answer where the key or a fault stands in the way."""
+        """Advances the fleet to now; the answer where the key or a fault stands in the way."""
         now = self._clock()
         self.fleet.advance(now)
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip() or not self._accepts(key.strip()):
-            return _error(401, "invalid API key")
+            return _error(ApiError(401, "invalid API key"))
         fault = next((fault for fault in self.faults if fault.is_on(now)), None)
         if fault is None:
             return None
@@ -75,5 +68,43 @@ class Simulator:
         return self._api_key is None or hmac.compare_digest(key.encode(), self._api_key.encode())
 
 
-def _error(status: int, message: str) -> Response:
-    return JSONResponse({"error": {"message": message, "type": "invalid_request_error"}}, status)
+class RequestIds:
+    """Adds `x-request-id` to every answer, faults and unknown paths included. Equal runs give equal IDs."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._numbers = itertools.count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = f"sim-{next(self._numbers):08d}".encode()
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+            await send(message)
+
+        await self._app(scope, receive, send_with_id)
+
+
+async def _body(request: Request) -> Mapping[str, Any]:
+    """The JSON object of a request that changes something. Raises ApiError."""
+    if request.method in {"GET", "HEAD"}:
+        return {}
+    try:
+        body = json.loads(await request.body())
+    except ValueError:
+        raise ApiError(400, "the body is not JSON") from None
+    if not isinstance(body, dict):
+        raise ApiError(400, "the body is not a JSON object")
+    return body
+
+
+async def _no_endpoint(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - the type for which it is registered
+    response = _error(ApiError(error.status_code, error.detail))
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _error(error: ApiError) -> Response:
+    return Response(error.body(), error.status, media_type=JSON)

@@ -13,26 +13,28 @@ from exporter.simulator.app import Simulator
 from exporter.simulator.fleet import Fleet
 
 MAX_DEPLOYMENTS = 100_000
-MAX_SPEED = 1_000_000  # story seconds per second
+MAX_SPEED = 1_000_000  # simulated seconds per second
 
 
 def make(options: argparse.Namespace) -> Simulator:
     """From the command line's --scenario, --deployments, --seed, --speed, --api-key. Raises ValueError."""
-    story = _story(options.scenario)
+    chosen = _scenario(options.scenario)
     if options.deployments is not None:
         if not 1 <= options.deployments <= MAX_DEPLOYMENTS:
             raise ValueError(f"--deployments must be between 1 and {MAX_DEPLOYMENTS}")
-        if story.fleet is None:
+        if chosen.fleet is None:
             raise ValueError(f"--deployments is for the fleet scenario; {options.scenario} has its own")
-        story = story.model_copy(update={"fleet": story.fleet.model_copy(update={"deployments": options.deployments})})
+        chosen = chosen.model_copy(
+            update={"fleet": chosen.fleet.model_copy(update={"deployments": options.deployments})}
+        )
     if not 0 < options.speed <= MAX_SPEED:
         raise ValueError(f"--speed must be above 0 and at most {MAX_SPEED}")
     started = time.monotonic()
-    fleet = Fleet(story, options.seed, options.speed, time.time())
-    return Simulator(fleet, lambda: (time.monotonic() - started) * options.speed, story.faults, options.api_key)
+    fleet = Fleet(chosen, options.seed, options.speed, time.time())
+    return Simulator(fleet, lambda: (time.monotonic() - started) * options.speed, chosen.faults, options.api_key)
 
 
-def _story(name: str) -> scenario.Scenario:
+def _scenario(name: str) -> scenario.Scenario:
     try:
         return scenario.load(name)
     except ValueError:

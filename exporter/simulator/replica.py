@@ -1,45 +1,59 @@
-"""One replica's life: waiting, preloading, running, ready; crashing; terminated and gone."""
+"""One replica: waiting, preloading, running, ready; failing in several ways; draining, terminated and gone."""
 
 from __future__ import annotations
 
 import random
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
-BACKOFF = 20.0  # story seconds between two tries of a crashing replica
-LINGER = 8.0  # story seconds a terminated replica is still listed
+from exporter.simulator.reasons import DRAINING, UNREADY, Details, message
+
+BACKOFF = 20.0  # simulated seconds between two attempts of a failing replica
+DRAIN = 3.0  # simulated seconds from the request to end to the container's exit
+LINGER = 15.0  # simulated seconds that a terminated replica is still listed
+MAX_LOG_ENTRIES = 40
+BLOCKED = frozenset({"Unschedulable", "CreateContainerConfigError"})  # end when their cause does, without a retry
 
 
-class Home(Protocol):
+class Owner(Protocol):
     """The deployment, as far as its replica needs it."""
 
     def changed(self) -> None: ...
     def remove(self, replica: Replica) -> None: ...
     def replica_ready(self) -> None: ...
+    def details(self, replica: Replica) -> Details: ...
+    def blocked_by(self) -> str | None: ...
 
 
 class Clock(Protocol):
-    """The fleet, as far as a replica needs it."""
+    """The fleet, as far as a replica needs it. Delays and `now` are simulated seconds."""
 
-    def after(self, delay: float, event: Any) -> None: ...
+    @property
+    def now(self) -> float: ...
+    def after(self, delay: float, event: Callable[[], None]) -> None: ...
     def time(self, ago: float = 0.0) -> str: ...
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Replica:
     name: str
     image: str
     revision: str
     preloads: bool
-    home: Home
+    grace: int
+    owner: Owner
     clock: Clock
-    chance: random.Random
+    random: random.Random
     status: str = "Waiting"
     reason: str = ""
     message: str = ""
     ready_since: str = ""
     preload: dict[str, str] = field(default_factory=dict)
-    _life: int = 0  # each new turn of fate ends the events that the one before had planned
+    is_ending: bool = False
+    log: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=MAX_LOG_ENTRIES))
+    _generation: int = 0  # a new one cancels the events that were planned before
 
     @property
     def is_ready(self) -> bool:
@@ -47,34 +61,78 @@ class Replica:
 
     def start(self) -> None:
         """From waiting to ready, through a preload where there is a volume."""
-        self.wait_for("ContainerCreating", "")
+        if reason := self.owner.blocked_by():
+            self.wait_for(reason)
+            return
+        self.wait_for("ContainerCreating")
         if self.preloads:
             self._then(2, self._preload)
         else:
-            self._then(self.chance.uniform(2, 5), self._run)
+            self._then(self.random.uniform(2, 5), self._run)
 
     def become_ready(self) -> None:
         self._set("Running", ready_since=self.clock.time())
-        self.home.replica_ready()
+        self._note("ready")
+        self.owner.replica_ready()
+
+    def recover(self) -> None:
+        """No longer fails: a ready replica stays so, any other one starts again."""
+        self._cancel()
+        if not self.is_ready:
+            self.start()
 
     def crash(self) -> None:
-        """Exits, waits, tries again, exits: until something else happens to it."""
-        self._turn()
-        self._set("Waiting", "CrashLoopBackOff", "back-off restarting failed container")
-        self._then(BACKOFF, self._try_again)
+        """Exits, waits, starts, exits again."""
+        self._cancel()
+        self._set("Waiting", "CrashLoopBackOff")
+        self._note("crashed")
+        self._then(BACKOFF, lambda: self._try(3, self.crash))
 
-    def wait_for(self, reason: str, message: str) -> None:
-        self._turn()
-        self._set("Waiting", reason, message)
+    def run_out_of_memory(self) -> None:
+        """Is killed, starts, serves until its memory is full, is killed again."""
+        self._cancel()
+        self._set("Terminated", "OOMKilled")
+        self._note("oom-killed")
+        self._then(BACKOFF, lambda: self._try(3, self._serve_until_killed))
+
+    def flap(self) -> None:
+        """Fails its readiness probe for a while, again and again."""
+        self._cancel()
+        self._set("Running", text=UNREADY)
+        self._note("unready")
+        self._then(self.random.uniform(4, 8), self._ready_until_next_flap)
+
+    def fail_to_pull(self) -> None:
+        self.wait_for("ImagePullBackOff")
+        self._then(BACKOFF, self._pull_again)
+
+    def wait_for(self, reason: str) -> None:
+        self._cancel()
+        self._set("Waiting", reason)
+        self._note(reason)
 
     def fail_preload(self) -> None:
-        self.wait_for("VolumePreloadFailed", "could not copy the volume")
+        self.wait_for("VolumePreloadFailed")
         self.preload = {"volume_preload_status": "Failed", "volume_preload_started_at": self.clock.time()}
 
+    def drain(self) -> None:
+        """Ends in good order: takes no more requests, exits, stays listed for a while."""
+        self._cancel()
+        self.is_ending = True
+        if self.status != "Running":
+            self.terminate("Completed")
+            return
+        self._set("Running", text=DRAINING.format(grace=self.grace))
+        self._note("draining")
+        self._then(min(DRAIN, self.grace), lambda: self.terminate("Completed"))
+
     def terminate(self, reason: str) -> None:
-        self._turn()
+        """Ends at once, and stays listed for a while."""
+        self._cancel()
+        self.is_ending = True
         self._set("Terminated", reason)
-        self._then(LINGER, lambda: self.home.remove(self))
+        self._note(reason)
+        self._then(LINGER, lambda: self.owner.remove(self))
 
     def as_json(self) -> dict[str, str]:
         event = {
@@ -90,28 +148,46 @@ class Replica:
 
     def _preload(self) -> None:
         self.preload = {"volume_preload_status": "InProgress", "volume_preload_started_at": self.clock.time()}
-        self.home.changed()
-        self._then(self.chance.uniform(5, 12), self._preloaded)
+        self.owner.changed()
+        self._then(self.random.uniform(5, 12), self._preloaded)
 
     def _preloaded(self) -> None:
         self.preload |= {"volume_preload_status": "Completed", "volume_preload_completed_at": self.clock.time()}
         self._run()
 
     def _run(self) -> None:
+        self._try(self.random.uniform(2, 5), self.become_ready)
+
+    def _try(self, seconds: float, outcome: Callable[[], None]) -> None:
+        """Runs without being ready for so long."""
         self._set("Running")
-        self._then(self.chance.uniform(2, 5), self.become_ready)
+        self._note("started")
+        self._then(seconds, outcome)
 
-    def _try_again(self) -> None:
-        self._set("Running")
-        self._then(3, self.crash)
+    def _serve_until_killed(self) -> None:
+        self.become_ready()
+        self._then(self.random.uniform(15, 30), self.run_out_of_memory)
 
-    def _set(self, status: str, reason: str = "", message: str = "", ready_since: str = "") -> None:
-        self.status, self.reason, self.message, self.ready_since = status, reason, message, ready_since
-        self.home.changed()
+    def _ready_until_next_flap(self) -> None:
+        self.become_ready()
+        self._then(self.random.uniform(6, 12), self.flap)
 
-    def _turn(self) -> None:
-        self._life += 1
+    def _pull_again(self) -> None:
+        self._set("Waiting", "ErrImagePull")
+        self._note("ErrImagePull")
+        self._then(3, self.fail_to_pull)
 
-    def _then(self, delay: float, event: Any) -> None:
-        life = self._life
-        self.clock.after(delay, lambda: event() if self._life == life else None)
+    def _set(self, status: str, reason: str = "", text: str = "", ready_since: str = "") -> None:
+        self.status, self.reason, self.ready_since = status, reason, ready_since
+        self.message = message(reason, self.owner.details(self)) if reason else text
+        self.owner.changed()
+
+    def _note(self, event: str) -> None:
+        self.log.append((self.clock.now, event))
+
+    def _cancel(self) -> None:
+        self._generation += 1
+
+    def _then(self, delay: float, event: Callable[[], None]) -> None:
+        generation = self._generation
+        self.clock.after(delay, lambda: event() if self._generation == generation else None)

@@ -48,11 +48,14 @@ NOTHING = Counts()
 class History:
     """Counters belong to `id` and the name that the deployment is shown by; None until it is shown.
 
-    `status`: the last one seen. `lives`: by replica; None before the first answer that lists any."""
+    `status`: the last one seen. `since`: when it was first seen, in seconds since 1970. `saw_change`: whether it was
+    another one before; if not, it may be older. `lives`: by replica; None before the first answer that lists any."""
 
     id: str | None = None
     shown_as: str | None = None
     status: str | None = None
+    since: float | None = None
+    saw_change: bool = False
     lives: Mapping[str, Life] | None = None
     counts: Counts = NOTHING
 
@@ -65,7 +68,10 @@ class History:
         id_, status = deployment.id or self.id, deployment.status or self.status
         if counts is self.counts and lives is self.lives and (id_, status) == (self.id, self.status):
             return self
-        return History(id_, self.shown_as, status, lives, counts)
+        since, saw_change = self.since, self.saw_change
+        if status != self.status:
+            since, saw_change = now.unix, self.status is not None
+        return History(id_, self.shown_as, status, since, saw_change, lives, counts)
 
     def named(self, name: str) -> History:
         """As shown by this name; under another one than before, the counters start again."""

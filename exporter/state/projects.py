@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
-from exporter.api.errors import ApiError, InvalidResponse, NotFound
+from exporter.api.errors import ApiError, Forbidden, InvalidResponse, NotFound, ServerError
 from exporter.api.listing import Item, Listing, Unreadable
-from exporter.api.models import Deployment, Dropped, Queue, Reading, printable
+from exporter.api.models import Deployment, Dropped, Queue, Reading, Revision, printable
 from exporter.cooperative import in_slices
 from exporter.state.chosen import chosen
 from exporter.state.history import History
 from exporter.state.instant import Instant
-from exporter.state.records import Absent, Limits, OwnLabels, Poll, Project, QueueState, Record, State, Target
+from exporter.state.records import (
+    Absent,
+    Limits,
+    OwnLabels,
+    Poll,
+    Project,
+    QueueState,
+    Record,
+    RevisionState,
+    State,
+    Target,
+)
+
+Part = TypeVar("Part", QueueState, RevisionState)
 
 
 def reconfigured(before: Project | None, target: Target) -> Project:
@@ -23,14 +37,14 @@ def reconfigured(before: Project | None, target: Target) -> Project:
         return before
     kept = [record for record in before.records.values() if _is_asked_for(record, before.target, target)]
     records = {key: _reconfigured(record, key, target) for key, record in _keyed(kept, target)}
-    queues = _still_asked_for(before.queues, records, target)
     is_known = before.is_polled and bool(records)
-    return replace(before, target=target, records=records, queues=queues, was_polled=is_known)
+    return without_unread(replace(before, target=target, records=records, was_polled=is_known))
 
 
 def queues_of(records: Mapping[str, Record], target: Target) -> list[str]:
     """The names of all queues to read, each once, sorted."""
-    scaling = (record.state.deployment.queue for record in records.values() if record.state is not None)
+    known = records.values() if target.has_scaling_queues else ()
+    scaling = (record.state.deployment.queue for record in known if record.state is not None)
     return sorted({*target.queues, *(queue for queue in scaling if queue is not None)})
 
 
@@ -68,14 +82,8 @@ async def after_list(before: Project, listing: Listing, now: Instant) -> Project
             records[key] = _failed(before, key, NotFound("not in the project's list"))
         elif key in before.records:
             absent[key] = Absent(before.records[key].history, before.records[key].name, now)
-    return replace(
-        before,
-        records=records,
-        absent=absent,
-        queues=_still_asked_for(before.queues, records, before.target),
-        listing=poll,
-        dropped=(*listing.dropped, *dropped),
-    )
+    after = replace(before, records=records, absent=absent, listing=poll, dropped=(*listing.dropped, *dropped))
+    return without_unread(after)
 
 
 def after_failed_list(before: Project, error: ApiError) -> Project:
@@ -104,11 +112,65 @@ def after_queue(before: Project, queue: str, counts: Queue, now: Instant) -> Pro
     return replace(before, queues={**before.queues, queue: QueueState(Poll(None, now), counts)})
 
 
-def after_failed_queue(before: Project, queue: str, error: ApiError) -> Project:
+def after_failed_queue(before: Project, queue: str, error: ApiError, now: Instant) -> Project:
     """Its last counts are kept until they are stale; a 404 ends them."""
     old = before.queues.get(queue, QueueState(Poll()))
     counts = None if isinstance(error, NotFound) else old.counts
-    return replace(before, queues={**before.queues, queue: QueueState(replace(old.poll, error=error), counts)})
+    failed = QueueState(Poll(error, old.poll.succeeded, now), counts)
+    return replace(before, queues={**before.queues, queue: failed})
+
+
+def due_queues(project: Project, now: Instant) -> list[str]:
+    """The queues to read in this poll."""
+    asked, known = queues_of(project.records, project.target), project.queues
+    return [queue for queue in asked if queue not in known or known[queue].poll.is_due(now)]
+
+
+def after_revision(before: Project, key: str, newest: Revision, now: Instant) -> Project:
+    """A deployment's newest revision. One that is not the current one yet, or not any more, is read again soon."""
+    if newest.revision_id != _current_revision(before, key):
+        return after_failed_revision(before, key, ServerError("the newest revision is not the current one"), now)
+    return _with_revision(before, key, Poll(None, now), newest)
+
+
+def after_failed_revision(before: Project, key: str, error: ApiError, now: Instant) -> Project:
+    return _with_revision(before, key, Poll(error, None, now), None)
+
+
+def due_revisions(project: Project, now: Instant) -> list[str]:
+    """The keys of deployments whose current revision has not been read, those that failed last; none while the key is
+    not allowed to read revisions."""
+    states = project.revisions
+    if any(isinstance(state.poll.error, Forbidden) and not state.poll.is_due(now) for state in states.values()):
+        return []
+    return sorted(
+        (key for key in project.records if _is_revision_due(project, key, now)),
+        key=lambda key: _failed_at(states.get(key)),
+    )
+
+
+def _is_revision_due(project: Project, key: str, now: Instant) -> bool:
+    current, known = _current_revision(project, key), project.revisions.get(key)
+    if current is None or known is None or known.id != current:
+        return current is not None
+    return known.poll.error is not None and known.poll.is_due(now)
+
+
+def _failed_at(state: RevisionState | None) -> float:
+    failed = state.poll.failed if state else None
+    return failed.monotonic if failed else float("-inf")
+
+
+def _current_revision(project: Project, key: str) -> str | None:
+    record = project.records.get(key)
+    return record.state.deployment.revision if record is not None and record.state is not None else None
+
+
+def _with_revision(before: Project, key: str, poll: Poll, details: Revision | None) -> Project:
+    current = _current_revision(before, key)
+    if current is None or not before.target.has_revisions:
+        return before
+    return replace(before, revisions={**before.revisions, key: RevisionState(current, poll, details)})
 
 
 def _after_item(before: Project, key: str, item: Item, poll: Poll, now: Instant) -> Record:
@@ -165,19 +227,20 @@ def _state(reading: Reading, limits: Limits) -> State:
     return State(deployment, shown, dropped, limits)
 
 
-def _still_asked_for(
-    queues: Mapping[str, QueueState], records: Mapping[str, Record], target: Target
-) -> Mapping[str, QueueState]:
-    if not queues:
-        return queues
-    asked = frozenset(queues_of(records, target))
-    return queues if asked.issuperset(queues) else {name: each for name, each in queues.items() if name in asked}
+def without_unread(project: Project) -> Project:
+    """Without queues and revisions that are not read any more."""
+    records, target = project.records, project.target
+    queues = _only(project.queues, queues_of(records, target)) if project.queues else project.queues
+    revisions = _only(project.revisions, records if target.has_revisions else ())
+    if queues is project.queues and revisions is project.revisions:
+        return project
+    return replace(project, queues=queues, revisions=revisions)
 
 
-def without_unread_queues(project: Project) -> Project:
-    """Without queues that no deployment names any more."""
-    queues = _still_asked_for(project.queues, project.records, project.target)
-    return project if queues is project.queues else replace(project, queues=queues)
+def _only(parts: Mapping[str, Part], names: Collection[str]) -> Mapping[str, Part]:
+    """This very mapping where all are among the names."""
+    kept = frozenset(names) if parts else frozenset()
+    return parts if kept.issuperset(parts) else {name: part for name, part in parts.items() if name in kept}
 
 
 def _reconfigured(record: Record, key: str, target: Target) -> Record:

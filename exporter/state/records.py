@@ -1,7 +1,7 @@
 """The values that the store holds: replaced whole and never changed.
 
-A part (`State`, `History`, `Poll`, `QueueState`) that equals the one before *is* the one before, so that what must be
-rendered again is known by `is`.
+A part (`State`, `History`, `Poll`, `QueueState`, `RevisionState`) that equals the one before *is* the one before, so
+that what must be rendered again is known by `is`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
-from exporter.api.errors import ApiError
-from exporter.api.models import Deployment, Dropped, Queue, Replica
+from exporter.api.errors import ApiError, Forbidden, InvalidResponse, NotFound
+from exporter.api.models import Deployment, Dropped, Queue, Replica, Revision
 from exporter.labels import Labels
 from exporter.patterns import matches
 from exporter.state.history import History
@@ -32,6 +32,8 @@ class Limits:
 
 NO_LABELS = Labels()
 OwnLabels = tuple[tuple[str, str], ...]  # exported names and values, sorted
+REFUSALS = (Forbidden, NotFound, InvalidResponse)  # by which an opt-in endpoint shows that it is of no use
+RETRY_REFUSED = 3600.0  # s after which it is tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,9 @@ class Target:
     """One project as configured; plain data, so that two that are alike are equal.
 
     `keys`: the configured names and IDs of this shard; None discovers. `is_listed`: polled by one list.
-    `stale_after`: seconds. `include`, `exclude`: regular expressions that discovered names match whole."""
+    `stale_after`: seconds. `include`, `exclude`: regular expressions that discovered names match whole.
+    `queues`: names of queues that are always read. `has_scaling_queues`: those that scale a deployment are read, too.
+    `has_revisions`: the current revision of each deployment is read."""
 
     project: str
     keys: tuple[str, ...] | None = None
@@ -51,6 +55,8 @@ class Target:
     shard_index: int = 0
     shard_total: int = 1
     queues: tuple[str, ...] = ()
+    has_scaling_queues: bool = False
+    has_revisions: bool = False
     labels: Labels = NO_LABELS
 
     def wants(self, id_: str | None, name: str | None) -> bool:
@@ -88,10 +94,18 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """How the last poll went. `error`: None where it succeeded. `succeeded`: when one last did."""
+    """How the last poll went. `error`: None where it succeeded. `succeeded`: when one last did. `failed`: when the last
+    one failed, noted for opt-in endpoints only."""
 
     error: ApiError | None = None
     succeeded: Instant | None = None
+    failed: Instant | None = None
+
+    def is_due(self, now: Instant) -> bool:
+        """Whether an opt-in endpoint is to be read again."""
+        if self.failed is None or not isinstance(self.error, REFUSALS):
+            return True
+        return now.monotonic - self.failed.monotonic >= RETRY_REFUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +140,19 @@ class QueueState:
 
 
 @dataclass(frozen=True, slots=True)
+class RevisionState:
+    """The revision `id` of a deployment. `details`: None where they could not be read."""
+
+    id: str
+    poll: Poll
+    details: Revision | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """Everything about one project; also the token that a commit is compared with.
 
+    `queues`: by name. `revisions`: by the record's key; the one that was current when it was read.
     `listing`: how the last list went, None before the first. `dropped`: items of the last list that are not shown.
     `was_polled`: under the configuration before, and some of it is still there."""
 
@@ -136,6 +160,7 @@ class Project:
     records: Mapping[str, Record] = field(default_factory=lambda: MappingProxyType({}))
     absent: Mapping[str, Absent] = field(default_factory=lambda: MappingProxyType({}))
     queues: Mapping[str, QueueState] = field(default_factory=lambda: MappingProxyType({}))
+    revisions: Mapping[str, RevisionState] = field(default_factory=lambda: MappingProxyType({}))
     listing: Poll | None = None
     dropped: tuple[Dropped, ...] = ()
     was_polled: bool = False
@@ -150,13 +175,15 @@ class Project:
 
 class Shown(NamedTuple):
     """One deployment as it is shown. `name`: the label `deployment`. `state`: the record's, None where it is stale.
-    `history`: the record's, with counters that belong to this name."""
+    `history`: the record's, with counters that belong to this name. `revision`: the state's
+    current one, None where it is not known."""
 
     project: str
     name: str
     record: Record
     state: State | None
     history: History
+    revision: Revision | None = None
 
 
 @dataclass(frozen=True, slots=True)

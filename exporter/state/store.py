@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 
 from exporter.api.errors import NotFound
-from exporter.api.models import DROP_REASONS
+from exporter.api.models import DROP_REASONS, Revision
 from exporter.state.instant import Instant
 from exporter.state.names import shown_names
-from exporter.state.projects import queues_of, reconfigured, without_unread_queues
-from exporter.state.records import Poll, Project, Record, Shown, ShownProject, ShownQueue, Snapshot, Target
+from exporter.state.projects import queues_of, reconfigured, without_unread
+from exporter.state.records import Poll, Project, Record, Shown, ShownProject, ShownQueue, Snapshot, State, Target
 
 NEVER = float("inf")  # monotonic seconds
 
@@ -112,7 +112,7 @@ def _merged(before: Project, after: Project, current: Project) -> Project | None
             return None
         if new is not old:
             changes[part.name] = new
-    return None if current.target is not before.target else without_unread_queues(replace(current, **changes))
+    return None if current.target is not before.target else without_unread(replace(current, **changes))
 
 
 async def _shown(project: Project, now: Instant) -> list[Shown]:
@@ -121,9 +121,16 @@ async def _shown(project: Project, now: Instant) -> list[Shown]:
     async for label, record in shown_names(project.records):
         history = record.history if record.history.shown_as == label else record.history.named(label)
         state = record.state if _is_fresh(record.poll, stale_after, now) else None
-        shown.append(Shown(name, label, record, state, history))
+        shown.append(Shown(name, label, record, state, history, _revision(project, record.key, state)))
     shown.sort(key=lambda each: each.name)
     return shown
+
+
+def _revision(project: Project, key: str, state: State | None) -> Revision | None:
+    known = project.revisions.get(key)
+    if known is None or state is None or state.deployment.revision != known.id:
+        return None
+    return known.details
 
 
 def _is_fresh(poll: Poll, stale_after: float, now: Instant) -> bool:

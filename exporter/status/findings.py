@@ -1,33 +1,106 @@
-"""What there is to know about a deployment at one glance, in words, with what to do: rules, one function each.
+"""What a person on call should know about a deployment at this moment, and what to do: rules, one function each.
 
-Alerts wait before they speak; this is about the moment."""
+Alerts wait before they fire; findings do not."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from exporter.api.errors import NotFound
 from exporter.api.models import Deployment, Replica
-from exporter.metrics.families import replicas_updated
+from exporter.metrics.families import TERMINATED, replicas_updated
 from exporter.state.history import STATUSES
+from exporter.state.reasons import ReasonClass, reason_class
 from exporter.state.records import Shown
 from exporter.status.model import LEVELS, Finding, Level
 
-CRASHES = "CrashLoopBackOff"
-STARTING = frozenset({"ContainerCreating", "PodInitializing"})  # reasons to wait that are no trouble
-ON_THE_MOVE = frozenset({"Updating", "Scaling"})
+ROLLING = frozenset({"Updating", "Scaling"})
 PRELOAD_FAILED = "Failed"
-LOGS = "See what its container said: together beta jig logs."
+HOUR, DAY = 3600.0, 86_400.0  # s
+SECRET_WARNING = 7 * DAY  # before it expires
+STALE = "TogetherDataStale"
+# The alert that watches for a poll that fails with this reason.
+ERROR_ALERTS: Mapping[str, str] = {
+    "not_found": "TogetherDeploymentNotFound",
+    "unauthorized": "TogetherKeyRefused",
+    "forbidden": "TogetherKeyRefused",
+    "payment_required": "TogetherSpendingLimitReached",
+    "rate_limited": "TogetherRateLimited",
+    "server_error": "TogetherPollsFailing",
+    "timeout": "TogetherPollsFailing",
+    "connection": "TogetherPollsFailing",
+    "invalid_response": "TogetherPollsFailing",
+    "internal_error": "TogetherPollsFailing",
+}
+REPLICAS_HINT = "Look at the replicas."
+LOGS_HINT = "Read the replica's logs."
+VOLUME_HINT = "Check the volume's name, version and status."
 
-Rule = Callable[[Deployment], Iterator[Finding]]
+
+class Trouble(NamedTuple):
+    """What a class of reasons means for one replica and for several."""
+
+    one: str
+    several: str
+    hint: str
+    alert: str | None = None
 
 
-def findings(shown: Shown) -> tuple[Finding, ...]:
+REASONS: Mapping[ReasonClass, Trouble] = {
+    "crash": Trouble("is crash looping", "are crash looping", LOGS_HINT, "TogetherReplicaCrashLooping"),
+    "memory": Trouble(
+        "ran out of memory",
+        "ran out of memory",
+        "Raise the deployment's memory, or reduce what it loads.",
+        "TogetherReplicaOutOfMemory",
+    ),
+    "capacity": Trouble(
+        "finds no capacity",
+        "find no capacity",
+        "Wait, try another GPU type, or ask Together for capacity.",
+        "TogetherReplicaNoCapacity",
+    ),
+    "image": Trouble(
+        "cannot pull the image",
+        "cannot pull the image",
+        "Check the image's name and the registry's credentials.",
+        "TogetherReplicaImageOrVolume",
+    ),
+    "volume": Trouble(
+        "cannot mount its volume", "cannot mount their volume", VOLUME_HINT, "TogetherReplicaImageOrVolume"
+    ),
+    "config": Trouble(
+        "has an invalid configuration",
+        "have an invalid configuration",
+        "Check its variables, secrets and command.",
+        "TogetherReplicaImageOrVolume",
+    ),
+    "evicted": Trouble(
+        "was evicted", "were evicted", "A replacement should start; with capacity_type stable it is rarer."
+    ),
+    "other": Trouble("is waiting", "are waiting", LOGS_HINT),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """`now`: seconds since 1970. `prices`: as configured, by GPU type."""
+
+    now: float
+    prices: Mapping[str, float] = field(default_factory=dict)
+
+
+Rule = Callable[[Deployment, Context], Iterator[Finding]]
+
+
+def findings(shown: Shown, context: Context) -> tuple[Finding, ...]:
     """Worst first."""
     found = [*_poll(shown)]
     if shown.state is not None:
-        found += [finding for rule in RULES for finding in rule(shown.state.deployment)]
+        found += [finding for rule in RULES for finding in rule(shown.state.deployment, context)]
     return tuple(sorted(found, key=lambda finding: LEVELS.index(finding.level)))
 
 
@@ -38,92 +111,136 @@ def level(found: tuple[Finding, ...]) -> Level:
 
 def _poll(shown: Shown) -> Iterator[Finding]:
     error = shown.record.poll.error
-    if error is not None:
-        severity: Level = "critical" if isinstance(error, NotFound) else "warning"
-        yield Finding(severity, error.describe(), error.hint)
-        if shown.state is None and not isinstance(error, NotFound):
-            yield Finding("critical", "No current data.", "")
+    if error is None:
+        return
+    is_gone = isinstance(error, NotFound)
+    yield Finding("critical" if is_gone else "warning", error.describe(), error.hint, ERROR_ALERTS.get(error.reason))
+    if shown.state is None and not is_gone:
+        message = "No current data." if shown.record.state else "Never read since the exporter started."
+        yield Finding("critical", message, alert=STALE)
 
 
-def _failed(d: Deployment) -> Iterator[Finding]:
+def _failed(d: Deployment, _: Context) -> Iterator[Finding]:
     if d.status == "Failed":
-        yield Finding("critical", "The API says Failed.", f"Look at the replicas' reasons. {LOGS}")
+        hint = f"Look at the replicas' reasons. {LOGS_HINT}"
+        yield Finding("critical", "Status is Failed.", hint, "TogetherDeploymentFailed")
 
 
-def _unknown(d: Deployment) -> Iterator[Finding]:
+def _unknown(d: Deployment, _: Context) -> Iterator[Finding]:
     if d.status is not None and d.status not in STATUSES:
-        yield Finding(
-            "warning", f"The status {d.status} is not known to this version.", "Look for a newer together-exporter."
-        )
+        message = f"Status {d.status} is unknown to this version."
+        yield Finding("warning", message, "Update together-exporter.", "TogetherUnknownStatus")
 
 
-def _scaled_to_zero(d: Deployment) -> Iterator[Finding]:
+def _scaled_to_zero(d: Deployment, _: Context) -> Iterator[Finding]:
     if d.status == "ScaledToZero" and d.min_replicas:
         yield Finding(
             "critical",
-            f"It is scaled to zero, though its minimum is {d.min_replicas:.10g}.",
-            "See in Together's console who stopped it, and whether the quota is used up.",
+            f"Scaled to zero, although min_replicas is {d.min_replicas:.10g}.",
+            "Check in Together's console who stopped it, and whether a quota or the spending limit is reached.",
+            "TogetherDeploymentScaledToZero",
         )
 
 
-def _replicas(d: Deployment) -> Iterator[Finding]:
+def _replicas(d: Deployment, _: Context) -> Iterator[Finding]:
     ready, desired = d.ready_replicas, d.desired_replicas
     if ready is None or not desired or ready >= desired:
         return
-    moves = d.status in ON_THE_MOVE
-    if ready == 0 and not moves:
-        yield Finding("critical", f"No replica is ready, of {desired:.10g} that are wanted.", "Look at the replicas.")
-    elif ready == 0:
-        yield Finding("warning", f"No replica is ready yet, of {desired:.10g} that are wanted.", "")
-    elif not moves:
-        yield Finding("warning", f"{ready:.10g} of {desired:.10g} replicas are ready.", "Look at the replicas.")
+    is_rolling = d.status in ROLLING
+    if ready == 0:
+        severity: Level = "warning" if is_rolling else "critical"
+        hint = "" if is_rolling else REPLICAS_HINT
+        yield Finding(severity, f"No ready replicas, {desired:.10g} desired.", hint, "TogetherDeploymentNoReadyReplica")
+    elif not is_rolling:
+        message = f"{ready:.10g} of {desired:.10g} replicas are ready."
+        yield Finding("warning", message, REPLICAS_HINT, "TogetherDeploymentBelowDesired")
 
 
-def _moves(d: Deployment) -> Iterator[Finding]:
+def _rollout(d: Deployment, _: Context) -> Iterator[Finding]:
     updated = replicas_updated(d)
     if d.status == "Updating" and updated is not None:
-        yield Finding(
-            "busy",
-            f"A rollout is on its way: {updated:.10g} of {_count(len(d.replica_events or ()))} are of the new one.",
-        )
-    elif d.status in ON_THE_MOVE:
-        yield Finding("busy", "A rollout is on its way." if d.status == "Updating" else "It is being scaled.")
+        listed = sum(r.replica_status != TERMINATED for r in _each(d))
+        message = f"Rolling out: {updated:.10g}/{listed} replicas updated."
+        yield Finding("busy", message, alert="TogetherDeploymentRolloutStuck")
+    elif d.status == "Updating":
+        yield Finding("busy", "Rolling out.", alert="TogetherDeploymentRolloutStuck")
+    elif d.status == "Scaling":
+        yield Finding("busy", "Scaling.", alert="TogetherDeploymentBelowDesired")
 
 
-def _crashes(d: Deployment) -> Iterator[Finding]:
-    crashing = sum(r.replica_status_reason == CRASHES for r in _each(d))
-    if crashing:
-        yield Finding("warning", f"{_count(crashing, 'crash')} again and again ({CRASHES}).", LOGS)
-
-
-def _waits(d: Deployment) -> Iterator[Finding]:
+def _reasons(d: Deployment, _: Context) -> Iterator[Finding]:
+    """Also beside enough ready replicas: a replica that is out of memory comes back, until the next time."""
     reasons = Counter(
-        r.replica_status_reason
-        for r in _each(d)
-        if r.replica_status == "Waiting" and r.replica_status_reason not in {None, CRASHES, *STARTING}
+        r.replica_status_reason for r in _each(d) if r.replica_status_reason is not None and not r.is_ready
     )
-    for reason, count in sorted(reasons.most_common(5), key=lambda item: str(item[0])):
-        hint = "Check the image, its registry and its secrets, and the volume."
-        yield Finding("warning", f"{_count(count, 'wait')}: {reason}.", hint)
+    by_class: dict[ReasonClass, list[str]] = {}
+    for reason in sorted(reasons):
+        by_class.setdefault(reason_class(reason), []).append(reason)
+    for name, trouble in REASONS.items():
+        found = by_class.get(name, [])
+        count = sum(reasons[reason] for reason in found)
+        if count:
+            text = trouble.one if count == 1 else trouble.several
+            message = f"{_count(count)} {text} ({', '.join(found[:5])})."
+            yield Finding("warning", message, trouble.hint, trouble.alert)
 
 
-def _preloads(d: Deployment) -> Iterator[Finding]:
+def _not_ready(d: Deployment, _: Context) -> Iterator[Finding]:
+    running = sum(
+        r.replica_status == "Running" and not r.is_ready and r.replica_status_reason is None for r in _each(d)
+    )
+    if running and d.status not in ROLLING:
+        message = f"{_count(running)} {'is' if running == 1 else 'are'} running but not ready."
+        yield Finding("warning", message, "Check the health check's path and port.", "TogetherReplicaNotReady")
+
+
+def _preloads(d: Deployment, _: Context) -> Iterator[Finding]:
     failed = sum(r.volume_preload_status == PRELOAD_FAILED for r in _each(d))
     if failed:
-        yield Finding(
-            "warning", f"{_count(failed)} could not preload the volume.", "Check the volume's name, version and size."
-        )
+        message = f"{_count(failed)} could not preload the volume."
+        hint = "Check the volume's name, version and size."
+        yield Finding("warning", message, hint, "TogetherReplicaPreloadFailed")
+
+
+def _secrets(d: Deployment, context: Context) -> Iterator[Finding]:
+    expiries: dict[str, float] = {}
+    for variable in d.environment_variables or ():
+        expiry = variable.value_from_secret_expires_at
+        if expiry is not None:
+            expiries.setdefault(variable.value_from_secret or f"of variable {variable.name}", expiry)
+    for secret, expiry in sorted(expiries.items()):
+        left = expiry - context.now
+        if left <= 0:
+            hint = "Set a new value: PATCH /deployments/secrets/ID."
+            yield Finding("critical", f"Secret {secret} has expired.", hint, "TogetherSecretExpired")
+        elif left <= SECRET_WARNING:
+            when = f"{left / DAY:.0f} days" if left >= 2 * DAY else f"{left / HOUR:.0f} hours"
+            hint = "Renew it: PATCH /deployments/secrets/ID."
+            yield Finding("warning", f"Secret {secret} expires in {when}.", hint, "TogetherSecretExpires")
+
+
+def _price(d: Deployment, context: Context) -> Iterator[Finding]:
+    if context.prices and d.gpu_count and d.gpu_type is not None and d.gpu_type not in context.prices:
+        yield Finding("warning", f"GPU type {d.gpu_type} has no price.", "Add it to gpu_hourly_cost.")
 
 
 def _each(d: Deployment) -> Iterator[Replica]:
     return iter((d.replica_events or {}).values())
 
 
-def _count(replicas: int, verb: str = "") -> str:
-    """`1 replica waits`, `2 replicas wait`."""
-    if replicas != 1:
-        return f"{replicas} replicas {verb}".rstrip()
-    return f"1 replica {verb}{'es' if verb.endswith('sh') else 's' if verb else ''}".rstrip()
+def _count(replicas: int) -> str:
+    return "1 replica" if replicas == 1 else f"{replicas} replicas"
 
 
-RULES: tuple[Rule, ...] = (_failed, _scaled_to_zero, _replicas, _crashes, _waits, _preloads, _unknown, _moves)
+RULES: tuple[Rule, ...] = (
+    _failed,
+    _scaled_to_zero,
+    _replicas,
+    _reasons,
+    _not_ready,
+    _preloads,
+    _secrets,
+    _unknown,
+    _price,
+    _rollout,
+)

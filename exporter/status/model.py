@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
@@ -18,8 +18,11 @@ class Finding:
     """One thing to know about a deployment or a project."""
 
     level: Annotated[Level, Field(description="As of the deployment: `critical`, `warning` or `busy`.")]
-    message: Annotated[str, Field(description="What is so, in words.")]
-    hint: Annotated[str, Field(description="What to do about it; empty where there is nothing to do but wait.")] = ""
+    message: Annotated[str, Field(description="The finding, in one sentence.")]
+    hint: Annotated[str, Field(description="What to do about it; empty if there is nothing to do but wait.")] = ""
+    alert: Annotated[str | None, Field(description="The alert that watches for it, whose runbook explains more.")] = (
+        None
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +32,38 @@ class Replica:
     replica: Annotated[str, Field(description="Its name, the label `replica`.")]
     status: Annotated[str | None, Field(description="replica_status.")]
     reason: Annotated[str | None, Field(description="replica_status_reason.")]
-    is_ready: Annotated[bool, Field(description="Running, and ready since some moment.")]
+    message: Annotated[str | None, Field(description="replica_status_message, cut at 300 characters.")]
+    is_ready: Annotated[bool, Field(description="Running, and replica_ready_since is set.")]
     ready_since: Annotated[Time | None, Field(description="replica_ready_since.")]
+    first_seen: Annotated[
+        Time | None,
+        Field(description="When this exporter first saw it; null if it was there before, and once it has been ready."),
+    ]
     image: Annotated[str | None, Field(description="The image it runs.")]
     revision: Annotated[str | None, Field(description="The revision it runs.")]
     volume_preload: Annotated[str | None, Field(description="volume_preload_status.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """One queue, and the deployments that it feeds."""
+
+    project: Annotated[str, Field(description="The label `project`.")]
+    queue: Annotated[str, Field(description="Its name, the label `queue`.")]
+    waiting: Annotated[int | float | None, Field(description="messages_waiting.")]
+    running: Annotated[int | float | None, Field(description="messages_running.")]
+    deployments: Annotated[tuple[str, ...], Field(description="The deployments that it scales.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """The current revision, with `revisions: true`."""
+
+    revision: Annotated[str | None, Field(description="revision_id.")]
+    number: Annotated[int | float | None, Field(description="revision_number.")]
+    action: Annotated[str | None, Field(description="action: create, update, system or rollback.")]
+    activated: Annotated[Time | None, Field(description="activated_at.")]
+    image: Annotated[str | None, Field(description="image.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +71,19 @@ class Error:
     """Why the last poll failed."""
 
     reason: Annotated[str, Field(description="As in `together_deployment_poll_error`.")]
-    message: Annotated[str, Field(description="The cause in words; it holds no secret, and no body that the API sent.")]
+    message: Annotated[str, Field(description="The cause; never contains a secret or a response body.")]
     hint: Annotated[str, Field(description="What to do about it.")]
+    alert: Annotated[str | None, Field(description="The alert that watches for it, whose runbook explains more.")]
+
+
+@dataclass(frozen=True, slots=True)
+class LastKnown:
+    """The state before it became stale."""
+
+    as_of: Annotated[Time | None, Field(description="When it was read.")]
+    status: Annotated[str | None, Field(description="status.")]
+    ready_replicas: Annotated[int | float | None, Field(description="ready_replicas.")]
+    desired_replicas: Annotated[int | float | None, Field(description="desired_replicas.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +95,20 @@ class Deployment:
     level: Annotated[Level, Field(description="The worst of its findings: `critical`, `warning`, `busy`, or `ok`.")]
     findings: Annotated[tuple[Finding, ...], Field(description="What to know about it, worst first.")]
     poll_success: Annotated[bool, Field(description="Whether its last poll succeeded.")]
-    error: Annotated[Error | None, Field(description="Why not.")]
-    last_success: Annotated[Time | None, Field(description="When it was last polled with success.")]
-    age_seconds: Annotated[float | None, Field(description="How old what follows is, in seconds.")]
+    error: Annotated[Error | None, Field(description="Why it failed.")]
+    last_success: Annotated[Time | None, Field(description="When the last successful poll was.")]
+    age_seconds: Annotated[float | None, Field(description="The age of the last successful poll, in seconds.")]
+    last_known: Annotated[
+        LastKnown | None,
+        Field(description="The last known state once it is stale; the fields below are null then. Else null."),
+    ] = None
     id: Annotated[str | None, Field(description="The API's ID.")] = None
-    url: Annotated[str | None, Field(description="Where the API answers about it, to those who have a key.")] = None
+    url: Annotated[str | None, Field(description="The deployment's URL in the API; needs the API key.")] = None
     status: Annotated[str | None, Field(description="status.")] = None
+    status_since: Annotated[Time | None, Field(description="When this exporter first saw that status.")] = None
+    saw_status_change: Annotated[
+        bool, Field(description="Whether it saw the change; if not, the status is older than status_since.")
+    ] = False
     ready_replicas: Annotated[int | float | None, Field(description="ready_replicas.")] = None
     desired_replicas: Annotated[int | float | None, Field(description="desired_replicas.")] = None
     min_replicas: Annotated[int | float | None, Field(description="min_replicas.")] = None
@@ -68,6 +117,13 @@ class Deployment:
     gpus_per_replica: Annotated[int | float | None, Field(description="gpu_count.")] = None
     image: Annotated[str | None, Field(description="image.")] = None
     revision: Annotated[str | None, Field(description="The current revision.")] = None
+    changed: Annotated[
+        Revision | None, Field(description="The current revision's details, with `revisions: true`.")
+    ] = None
+    queue: Annotated[str | None, Field(description="The queue that scales it.")] = None
+    labels: Annotated[dict[str, str], Field(description="Your own labels, as exported.", default_factory=dict)] = field(
+        default_factory=dict
+    )
     replicas_listed: Annotated[int | None, Field(description="How many replicas the API lists, old ones included.")] = (
         None
     )
@@ -79,36 +135,40 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """One project, as it is configured and as it answers."""
+    """One project: its configuration and its last poll."""
 
     project: Annotated[str, Field(description="The label `project`.")]
     poll_success: Annotated[
         bool | None, Field(description="As `together_project_poll_success`; null before the first poll has ended.")
     ]
-    deployments: Annotated[int, Field(description="Deployments whose state is known and not stale.")]
-    base_url: Annotated[str, Field(description="Where its API is.")]
-    fetch: Annotated[Literal["each", "list"], Field(description="As configured.")]
-    poll_interval_seconds: Annotated[float, Field(description="As configured.")]
-    last_poll: Annotated[Time | None, Field(description="When a poll last ended, well or not.")]
+    deployments: Annotated[int, Field(description="Number of deployments with current state.")]
+    base_url: Annotated[str, Field(description="base_url, as configured.")]
+    fetch: Annotated[Literal["each", "list"], Field(description="fetch, as configured.")]
+    poll_interval_seconds: Annotated[float, Field(description="poll_interval, as configured.")]
+    last_poll: Annotated[Time | None, Field(description="When the last poll ended, successful or not.")]
     next_poll: Annotated[Time | None, Field(description="When the next poll is due.")]
-    error: Annotated[Error | None, Field(description="Why nothing of the project can be read.")]
+    error: Annotated[Error | None, Field(description="Why the project cannot be read.")]
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything, as of one moment."""
+    """Everything at one moment."""
 
     version: Annotated[str, Field(description="The exporter's version.")]
-    now: Annotated[Time, Field(description="The moment.")]
-    started: Annotated[Time, Field(description="When the exporter was started.")]
+    now: Annotated[Time, Field(description="The current time.")]
+    started: Annotated[Time, Field(description="When the exporter started.")]
     ready: Annotated[bool, Field(description="Whether every project has been polled once, as /-/ready says.")]
     configuration_error: Annotated[
-        str | None, Field(description="Why the configuration as it is now could not be taken up; the one before runs.")
+        str | None, Field(description="Why the current configuration was rejected; the previous one stays active.")
     ]
-    shard_index: Annotated[int, Field(description="Which shard this exporter is, from 0.")]
-    shard_total: Annotated[int, Field(description="How many shards there are.")]
-    levels: Annotated[dict[Level, int], Field(description="How many deployments there are of each level.")]
+    shard_index: Annotated[int, Field(description="Index of this exporter's shard, from 0.")]
+    shard_total: Annotated[int, Field(description="Number of shards.")]
+    levels: Annotated[
+        dict[Level, int],
+        Field(description="Number of deployments by level; a project that cannot be read counts as one `critical`."),
+    ]
     projects: Annotated[tuple[Project, ...], Field(description="The projects, by name.")]
+    queues: Annotated[tuple[Queue, ...], Field(description="The queues that are read, by project and name.")]
     deployments: Annotated[
         tuple[Deployment, ...], Field(description="The deployments, trouble first, then by project and name.")
     ]

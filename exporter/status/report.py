@@ -1,9 +1,9 @@
-"""What is known, as the answer of /api/v1/status."""
+"""Builds the answer of /api/v1/status from a snapshot."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from heapq import nsmallest
@@ -13,12 +13,27 @@ from urllib.parse import quote
 from exporter.api.errors import ApiError
 from exporter.api.models import Deployment as ListedDeployment
 from exporter.api.models import Replica as ListedReplica
+from exporter.api.models import Revision as ListedRevision
 from exporter.cooperative import in_slices
 from exporter.metrics.families import replicas_updated
+from exporter.state.history import Life
 from exporter.state.instant import Instant
-from exporter.state.records import Shown, ShownProject, Snapshot
-from exporter.status.findings import findings, level
-from exporter.status.model import DEPLOYMENT, LEVELS, STATUS, Deployment, Error, Level, Project, Replica, Status
+from exporter.state.records import Shown, ShownProject, ShownQueue, Snapshot
+from exporter.status.findings import ERROR_ALERTS, Context, findings, level
+from exporter.status.model import (
+    DEPLOYMENT,
+    LEVELS,
+    STATUS,
+    Deployment,
+    Error,
+    LastKnown,
+    Level,
+    Project,
+    Queue,
+    Replica,
+    Revision,
+    Status,
+)
 
 NO_DEPLOYMENTS = b"[]}"  # how the JSON of a status without any ends
 MOST_REPLICAS = 200  # of a deployment that are listed one by one
@@ -47,18 +62,22 @@ class Facts:
     shard: tuple[int, int]
     projects: tuple[ProjectFacts, ...]
     snapshot: Snapshot
+    prices: Mapping[str, float]
 
 
 async def report(facts: Facts) -> Status:
     urls = {project.name: project.base_url for project in facts.projects}
     deployments = [
-        deployment(shown, urls[shown.project], facts.now)
+        deployment(shown, urls[shown.project], facts.now, facts.prices)
         async for shown in in_slices(facts.snapshot.deployments)
         if shown.project in urls
     ]
     deployments.sort(key=lambda d: LEVELS.index(d.level))  # stable: by project and name below that
-    counts: Counter[Level] = Counter(d.level for d in deployments)
     shown_projects = {project.name: project for project in facts.snapshot.projects}
+    projects = [
+        _project(project, shown_projects.get(project.name))
+        for project in sorted(facts.projects, key=lambda project: project.name)
+    ]
     return Status(
         version=facts.version,
         now=iso(facts.now.unix),
@@ -67,13 +86,17 @@ async def report(facts: Facts) -> Status:
         configuration_error=facts.configuration_error,
         shard_index=facts.shard[0],
         shard_total=facts.shard[1],
-        levels={name: counts[name] for name in LEVELS},
-        projects=tuple(
-            _project(project, shown_projects.get(project.name))
-            for project in sorted(facts.projects, key=lambda project: project.name)
-        ),
+        levels=_levels(deployments, projects),
+        projects=tuple(projects),
+        queues=tuple(_queues(facts.snapshot.queues, deployments)),
         deployments=tuple(deployments),
     )
+
+
+def _levels(deployments: Iterable[Deployment], projects: Iterable[Project]) -> dict[Level, int]:
+    counts: Counter[Level] = Counter(d.level for d in deployments)
+    counts["critical"] += sum(project.error is not None for project in projects)
+    return {name: counts[name] for name in LEVELS}
 
 
 async def to_json(status: Status) -> bytes:
@@ -83,9 +106,10 @@ async def to_json(status: Status) -> bytes:
     return b"".join((frame, b"[", b",".join(items), b"]}"))
 
 
-def deployment(shown: Shown, base_url: str, now: Instant) -> Deployment:
-    """One deployment; of one without current state only that."""
-    found = findings(shown)
+def deployment(shown: Shown, base_url: str, now: Instant, prices: Mapping[str, float]) -> Deployment:
+    """One deployment; of one without current state only that. `prices`: as configured, by GPU type."""
+    context = Context(now.unix, prices)
+    found = findings(shown, context)
     state, poll = shown.state, shown.record.poll
     about = Deployment(
         project=shown.project,
@@ -93,14 +117,36 @@ def deployment(shown: Shown, base_url: str, now: Instant) -> Deployment:
         level=level(found),
         findings=found,
         poll_success=poll.error is None,
+        labels=dict(shown.record.labels),
         error=error(poll.error) if poll.error else None,
         last_success=poll.succeeded and iso(poll.succeeded.unix),
         age_seconds=round(now.monotonic - poll.succeeded.monotonic, 1) if poll.succeeded else None,
     )
-    return about if state is None else _with_state(about, state.deployment, base_url)
+    if state is None:
+        return replace(about, last_known=_last_known(shown))
+    history = shown.history
+    return replace(
+        _with_state(about, state.deployment, base_url, history.lives or {}),
+        status_since=None if history.since is None else iso(history.since),
+        saw_status_change=history.saw_change,
+        changed=_revision(shown.revision) if shown.revision else None,
+    )
 
 
-def _with_state(about: Deployment, state: ListedDeployment, base_url: str) -> Deployment:
+def _last_known(shown: Shown) -> LastKnown | None:
+    record = shown.record
+    if record.state is None:
+        return None
+    known, succeeded = record.state.deployment, record.poll.succeeded
+    return LastKnown(
+        as_of=succeeded and iso(succeeded.unix),
+        status=known.status,
+        ready_replicas=_count(known.ready_replicas),
+        desired_replicas=_count(known.desired_replicas),
+    )
+
+
+def _with_state(about: Deployment, state: ListedDeployment, base_url: str, lives: Mapping[str, Life]) -> Deployment:
     events = state.replica_events
     return replace(
         about,
@@ -115,14 +161,29 @@ def _with_state(about: Deployment, state: ListedDeployment, base_url: str) -> De
         gpus_per_replica=_count(state.gpu_count),
         image=state.image,
         revision=state.revision,
+        queue=state.queue,
         replicas_listed=None if events is None else len(events),
         replicas_updated=_count(replicas_updated(state)),
-        replicas=_replicas(events or {}),
+        replicas=_replicas(events or {}, lives),
     )
 
 
+def _revision(listed: ListedRevision) -> Revision:
+    activated = _iso_or_none(listed.activated_at)
+    return Revision(listed.revision_id, _count(listed.revision_number), listed.action, activated, listed.image)
+
+
+def _queues(queues: Iterable[ShownQueue], deployments: Iterable[Deployment]) -> Iterator[Queue]:
+    scaled: defaultdict[tuple[str, str | None], list[str]] = defaultdict(list)
+    for each in deployments:
+        scaled[each.project, each.queue].append(each.deployment)
+    for queue in queues:
+        waiting, running = _count(queue.counts.messages_waiting), _count(queue.counts.messages_running)
+        yield Queue(queue.project, queue.name, waiting, running, tuple(sorted(scaled[queue.project, queue.name])))
+
+
 def error(failure: ApiError) -> Error:
-    return Error(failure.reason, failure.describe(), failure.hint)
+    return Error(failure.reason, failure.describe(), failure.hint, ERROR_ALERTS.get(failure.reason))
 
 
 def iso(unix: float) -> str:
@@ -150,7 +211,7 @@ def _count(number: float | None) -> int | float | None:
     return int(number) if number is not None and number == int(number) else number
 
 
-def _replicas(events: Mapping[str, ListedReplica]) -> tuple[Replica, ...]:
+def _replicas(events: Mapping[str, ListedReplica], lives: Mapping[str, Life]) -> tuple[Replica, ...]:
     """Those not ready first."""
     first = nsmallest(MOST_REPLICAS, events.items(), key=lambda item: (item[1].is_ready, item[0]))
     return tuple(
@@ -158,8 +219,10 @@ def _replicas(events: Mapping[str, ListedReplica]) -> tuple[Replica, ...]:
             replica=name,
             status=each.replica_status,
             reason=each.replica_status_reason,
+            message=each.replica_status_message,
             is_ready=each.is_ready,
-            ready_since=None if each.ready_timestamp is None else _iso_or_none(each.ready_timestamp),
+            ready_since=_iso_or_none(each.ready_timestamp),
+            first_seen=_iso_or_none(life.appeared) if (life := lives.get(name)) else None,
             image=each.image,
             revision=each.revision_id,
             volume_preload=each.volume_preload_status,
@@ -168,8 +231,10 @@ def _replicas(events: Mapping[str, ListedReplica]) -> tuple[Replica, ...]:
     )
 
 
-def _iso_or_none(unix: float) -> str | None:
-    """None for a moment of the API's that no calendar has, such as the last hour of 9999 west of Greenwich."""
+def _iso_or_none(unix: float | None) -> str | None:
+    """None also for a time of the API's that no calendar has, such as the last hour of 9999 west of Greenwich."""
+    if unix is None:
+        return None
     try:
         return iso(unix)
     except (ValueError, OverflowError, OSError):

@@ -1,4 +1,4 @@
-"""Who may come in: basic auth with bcrypt, a rate limit, and the headers that every answer carries."""
+"""Who is let in: basic auth with bcrypt, a rate limit, and the headers that every response carries."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import ipaddress
 import secrets
 import ssl
 import time
@@ -25,9 +26,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from exporter.web.assets import CONTENT_SECURITY_POLICY
 from exporter.web.refusals import Refusals
 
-MAX_PASSWORD = 72  # bytes; bcrypt takes no more into account
-MAX_REMEMBERED = 100  # good passwords; a check costs 50 ms and more, on purpose
-MAX_WAITING = 16  # password checks in line; whoever guesses must not take the processor from the polls
+MAX_PASSWORD = 72  # bytes; bcrypt ignores the rest
+MAX_REMEMBERED = 100  # correct passwords; a check takes 50 ms and more, on purpose
+MAX_CHECKS_PER_CLIENT = 2  # unchecked passwords that may wait; of one address, so that guessing keeps nobody else out
+MAX_CHECKS = 128  # in all; 8 s at the usual cost, which is less than a scrape may take
 SECURITY_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -40,9 +42,9 @@ SECURITY_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Exchanged whole when its files change. `users`: bcrypt hashes by name; none lets everyone in.
+    """Replaced as a whole when its files change. `users`: bcrypt hashes by name; none lets everyone in.
 
-    `allowed_sans`: of client certificates, none takes all that are verified. `rate`: (seconds a request, burst)."""
+    `allowed_sans`: of client certificates; none accepts all that are verified. `rate`: (seconds per request, burst)."""
 
     tls: ssl.SSLContext | None = None
     allowed_sans: frozenset[str] = frozenset()
@@ -52,56 +54,84 @@ class Access:
 
 
 class TooBusy(Exception):
-    """More passwords are waiting to be checked than is good."""
+    """Too many passwords are waiting to be checked."""
 
 
-class Passwords:
-    """Checks passwords outside the event loop and remembers, as keyed digests, those that were right."""
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A password that is being checked, or waits for it."""
 
-    def __init__(self) -> None:
-        self._salt = secrets.token_bytes(32)
-        self._good: OrderedDict[bytes, None] = OrderedDict()
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bcrypt")
-        self._waiting = 0
-
-    async def are_right(self, users: Mapping[str, bytes], user: str, password: bytes) -> bool:
-        """Raises TooBusy."""
-        hash_ = users.get(user) or next(iter(users.values()))  # an unknown name must not be told by its shorter wait
-        digest = self._digest(user, password, hash_)
-        if user in users and digest in self._good:  # a digest whose key nobody knows: its time tells nothing
-            return True
-        if self._waiting >= MAX_WAITING:
-            raise TooBusy
-        self._waiting += 1
-        try:
-            right = await asyncio.get_running_loop().run_in_executor(self._worker, _matches, password, hash_)
-        finally:
-            self._waiting -= 1
-        if right and user in users:
-            self._remember(digest)
-            return True
-        return False
-
-    def _digest(self, user: str, password: bytes, hash_: bytes) -> bytes:
-        parts = (user.encode(), password, hash_)
-        told = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
-        return hmac.digest(self._salt, told, hashlib.sha256)
-
-    def _remember(self, digest: bytes) -> None:
-        self._good[digest] = None
-        while len(self._good) > MAX_REMEMBERED:
-            self._good.popitem(last=False)
+    network: str
+    result: asyncio.Task[bool]
 
 
-def _matches(password: bytes, hash_: bytes) -> bool:
+def matches(password: bytes, hash_: bytes) -> bool:
     try:
         return bcrypt.checkpw(password[:MAX_PASSWORD], hash_)
     except ValueError:
         return False
 
 
-class Doorkeeper:
-    """Around the whole application: the rate limit, the password, and the headers of every answer."""
+class Passwords:
+    """Checks passwords one at a time outside the event loop; remembers, as keyed digests, those that were correct."""
+
+    def __init__(self, matches: Callable[[bytes, bytes], bool] = matches) -> None:
+        self._matches = matches
+        self._salt = secrets.token_bytes(32)
+        self._correct: OrderedDict[bytes, None] = OrderedDict()
+        self._checks: dict[bytes, Check] = {}
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bcrypt")
+        self._turn = asyncio.Lock()  # what waits in the worker's own queue would hold up the exit
+
+    async def are_correct(self, users: Mapping[str, bytes], user: str, password: bytes, client: str) -> bool:
+        """`client`: its address. Raises TooBusy."""
+        hash_ = users.get(user) or next(iter(users.values()))  # an unknown user must not be answered sooner
+        digest = self._digest(user, password, hash_)
+        if user in users and digest in self._correct:  # a digest whose key nobody knows: its time tells nothing
+            return True
+        check = self._checks.get(digest)  # a scraper may come with several requests at once
+        if check is None:
+            check = self._checks[digest] = self._start_check(network(client), password, hash_)
+            check.result.add_done_callback(lambda _: self._checks.pop(digest))
+        if await asyncio.shield(check.result) and user in users:
+            self._remember(digest)
+            return True
+        return False
+
+    def _start_check(self, network: str, password: bytes, hash_: bytes) -> Check:
+        of_network = sum(check.network == network for check in self._checks.values())
+        if of_network >= MAX_CHECKS_PER_CLIENT or len(self._checks) >= MAX_CHECKS:
+            raise TooBusy
+        return Check(network, asyncio.create_task(self._check(password, hash_)))
+
+    async def _check(self, password: bytes, hash_: bytes) -> bool:
+        async with self._turn:
+            return await asyncio.get_running_loop().run_in_executor(self._worker, self._matches, password, hash_)
+
+    def _digest(self, user: str, password: bytes, hash_: bytes) -> bytes:
+        parts = (user.encode(), password, hash_)
+        message = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+        return hmac.digest(self._salt, message, hashlib.sha256)
+
+    def _remember(self, digest: bytes) -> None:
+        self._correct[digest] = None
+        while len(self._correct) > MAX_REMEMBERED:
+            self._correct.popitem(last=False)
+
+
+def network(client: str) -> str:
+    """Of an address, what its owner cannot choose freely: of IPv6 the first 64 bits."""
+    try:
+        address = ipaddress.ip_address(client)
+    except ValueError:
+        return client
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    return str(address.ipv4_mapped or address.packed[:8].hex())
+
+
+class AccessMiddleware:
+    """Around the whole application: the rate limit, the password, and the headers of every response."""
 
     def __init__(self, app: ASGIApp, access: Callable[[], Access], refusals: Refusals) -> None:
         self._app = app
@@ -109,7 +139,7 @@ class Doorkeeper:
         self._refusals = refusals
         self._passwords = Passwords()
         self._bucket = Bucket()
-        self._log = structlog.get_logger().bind()  # as it is configured now; finding that out takes longer than a line
+        self._log = structlog.get_logger().bind()  # bound once: looking up the configuration costs more than a line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         access = self._access()
@@ -118,9 +148,9 @@ class Doorkeeper:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = message["headers"]
-                names = {name.lower() for name, _ in given}
-                given += [header for header in headers if header[0] not in names]
+                own = message["headers"]
+                names = {name.lower() for name, _ in own}
+                own += [header for header in headers if header[0] not in names]
                 took, method, path = round(time.monotonic() - began, 3), scope["method"], scope["path"]
                 self._log.debug("request", method=method, path=path, client=client, status=message["status"], took=took)
             await send(message)
@@ -130,14 +160,14 @@ class Doorkeeper:
 
     async def _refusal(self, access: Access, scope: Scope) -> Response | None:
         client = _client(scope)
-        if access.rate is not None and not self._bucket.takes(*access.rate):
+        if access.rate is not None and not self._bucket.take(*access.rate):
             self._refusals.count("rate_limit", client)
             return PlainTextResponse("Too many requests.\n", status_code=429)
         if not access.users:
             return None
-        given = credentials(Headers(scope=scope).get("authorization", ""))
+        presented = credentials(Headers(scope=scope).get("authorization", ""))
         try:
-            if given and await self._passwords.are_right(access.users, *given):
+            if presented and await self._passwords.are_correct(access.users, *presented, client):
                 return None
         except TooBusy:
             return PlainTextResponse("Too many sign-ins at once.\n", 503, {"Retry-After": "5"})
@@ -153,7 +183,7 @@ class Bucket:
         self._tokens = float("inf")
         self._at = clock()
 
-    def takes(self, interval: float, burst: int) -> bool:
+    def take(self, interval: float, burst: int) -> bool:
         """Whether one more request is within one in `interval` seconds and bursts of `burst`."""
         now = self._clock()
         self._tokens = min(float(burst), self._tokens + (now - self._at) / interval)
@@ -166,7 +196,7 @@ class Bucket:
 
 @lru_cache(maxsize=2)
 def _raw_headers(configured: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
-    """What every answer carries, as ASGI has it."""
+    """What every response carries, in ASGI's form."""
     headers = {name.lower(): value for name, value in (*SECURITY_HEADERS.items(), *configured)}
     return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items())
 

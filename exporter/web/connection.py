@@ -1,156 +1,137 @@
-"""One client's connection: TLS as it is configured now, and limits that no client can sit out."""
+"""One client's connection. The only module that knows uvicorn's protocol class, which is not public: pyproject.toml
+bounds its version, and test_connection.py names what is relied on here."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
+import logging
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any
 
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from exporter.web.access import Access
+from exporter.web.limit import ConnectionLimiter
 from exporter.web.refusals import Reason, Refusals
 
-REQUEST_TIMEOUT = 10.0  # s; from the connection, or a request's first byte, to the end of its headers; and for TLS
-ANSWER_TIMEOUT = 60.0  # s; within which an answer must have been taken; Prometheus' scrape_timeout is 10 s by default
-KEEP_ALIVE = 90  # s; longer than most scrape intervals, so that a scrape needs no new TLS handshake
-MAX_HEADERS = 32 * 2**10  # bytes of a request up to its body
+MAX_HEADERS = 32 * 2**10  # bytes of a request's line and headers
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
-class Gate:
-    """How many connections there may be; beyond it the one that has waited longest without a request makes room."""
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds."""
 
-    def __init__(self, max_connections: int, access: Callable[[], Access], refusals: Refusals) -> None:
-        self.access = access
-        self.refusals = refusals
-        self._max = max_connections
-        self._open: set[Connection] = set()
-        self._waiting: dict[Connection, None] = {}  # in the order in which they began to wait
+    request: float = 10.0  # until a connection's first byte, then for TLS, then from a request's first byte to its end
+    response: float = 60.0  # from there until the client has taken the response; scrape_timeout is 10 s by default
+    keep_alive: int = 90  # longer than most scrape intervals, so that a scrape needs no new TLS handshake
+    shutdown: float = 3.0  # for the responses that SIGTERM finds under way
 
-    def admit(self, connection: Connection) -> bool:
-        """Whether there is room."""
-        if len(self._open) >= self._max and not self.make_room():
-            connection.refuse("connection_limit")
-            return False
-        self._open.add(connection)
-        self.waits(connection)
-        return True
 
-    def make_room(self) -> bool:
-        """Ends the connection that has been idle for longest; False where there is none."""
-        idle = next(iter(self._waiting), None)
-        if idle is None:
-            return False
-        self.leave(idle)
-        idle.refuse("connection_limit")
-        return True
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What all connections share. `access`: who is let in now."""
 
-    def waits(self, connection: Connection) -> None:
-        self._waiting.pop(connection, None)
-        self._waiting[connection] = None
-
-    def works(self, connection: Connection) -> None:
-        self._waiting.pop(connection, None)
-
-    def leave(self, connection: Connection) -> None:
-        self._open.discard(connection)
-        self._waiting.pop(connection, None)
+    access: Callable[[], Access]
+    limiter: ConnectionLimiter
+    refusals: Refusals
+    timeouts: Timeouts
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 with a watchdog over each phase. `client`: for the log; `start`: the task that runs the TLS
-    handshake and then calls connection_made."""
+    """Parses one request at a time, and bounds the time of each phase. `start`: the task that ends when
+    `connection_made` has been called, or never will be."""
 
-    def __init__(self, gate: Gate, client: str, **uvicorns: Any) -> None:
-        super().__init__(**uvicorns)
-        self._gate = gate
+    start: asyncio.Task[None] | None = None
+    is_made = False
+
+    def __init__(self, policy: Policy, client: str, **uvicorn_arguments: Any) -> None:
+        super().__init__(**uvicorn_arguments)
+        self._policy = policy
         self._client = client
+        self._unparsed = bytearray()
+        self._header_size = 0  # bytes of the request that is being parsed
+        self._is_answering = False
         self._watchdog: asyncio.TimerHandle | None = None
-        self._unfinished = 0  # bytes of a request whose headers have not ended
-        self._size = 0  # bytes of a request's line and headers
-        self._in_headers = False
-        self._answering = False
-        self._refused = False
-        self.start: asyncio.Task[None] | None = None
-        self.is_made = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
         self.is_made = True
-        self._watch(REQUEST_TIMEOUT)
-        sans = self._gate.access().allowed_sans
-        if sans and not sans & _names(transport.get_extra_info("peercert")):
+        self._watch(self._policy.timeouts.request)
+        allowed = self._policy.access().allowed_sans
+        if allowed and not allowed & _subject_alternative_names(transport.get_extra_info("peercert")):
             self.refuse("tls", error="the client's certificate has none of client_allowed_sans")
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._gate.leave(self)
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self._policy.limiter.release(self)
         self._unwatch()
+        self._unparsed.clear()
         if self.is_made:
-            super().connection_lost(exc)
+            super().connection_lost(None)  # given an error, uvicorn would leave its keep-alive timer running
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
-            return
-        if self._unfinished == 0 and not self._answering:
-            self._watch(REQUEST_TIMEOUT)
-        self._unfinished += len(data)
-        super().data_received(data)
-        if self._unfinished > MAX_HEADERS and not self._answering and not self.transport.is_closing():
-            self.send_400_response("")
+        self._unparsed += data
+        self._parse()
 
-    def on_message_begin(self) -> None:
-        self._size = 0
-        self._in_headers = True
-        super().on_message_begin()
-
-    def on_url(self, url: bytes) -> None:
-        self._measure(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._measure(len(name) + len(value))
-        super().on_header(name, value)
+    def _parse(self) -> None:
+        """Line by line, so that at most one request comes out; the next one is parsed when that is answered."""
+        while self._unparsed and not self._is_answering and not self.transport.is_closing():
+            if self._header_size == 0:
+                self._watch(self._policy.timeouts.request)
+            end = self._unparsed.find(b"\n") + 1 or len(self._unparsed)
+            self._header_size += end
+            if self._header_size > MAX_HEADERS:
+                self._refuse_headers()
+                return
+            line = bytes(self._unparsed[:end])
+            del self._unparsed[:end]
+            super().data_received(line)
+        if self._is_answering and self.cycle.more_body:  # nothing here reads a body
+            self.cycle.keep_alive = False
+            self._unparsed.clear()
+        elif self._unparsed:
+            self.flow.pause_reading()
 
     def on_headers_complete(self) -> None:
-        self._unfinished = 0
-        self._in_headers = False
-        self._answering = True
-        self._gate.works(self)
-        self._watch(ANSWER_TIMEOUT)
+        self.server_state.default_headers = _date_header(int(time.time()))
         super().on_headers_complete()
+        if self.parser.should_upgrade():  # the parser reads nothing behind it
+            self.cycle.keep_alive = False
+        self._header_size = 0
+        self._is_answering = True
+        self._policy.limiter.mark_busy(self)
+        self._watch(self._policy.timeouts.response)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._answering = bool(self.cycle and not self.cycle.response_complete)
-        if not self._answering:
-            has_more = self._in_headers or self._unfinished > 0  # of the next request, or a body nobody asked for
-            self._gate.waits(self)
-            self._watch(REQUEST_TIMEOUT if has_more else KEEP_ALIVE + REQUEST_TIMEOUT)
+        self._is_answering = False
+        self._policy.limiter.mark_idle(self)
+        if not self.transport.is_closing():
+            timeouts = self._policy.timeouts
+            self._watch(timeouts.keep_alive + timeouts.request)  # uvicorn's own timer waits for what is still to send
+            self._parse()
 
     def refuse(self, reason: Reason, **details: str) -> None:
         """Ends the connection at once, whatever is under way."""
-        if self._refused:
-            return
-        self._refused = True
-        self._gate.leave(self)
-        self._gate.refusals.count(reason, self._client, **details)
+        self._policy.limiter.release(self)
+        self._policy.refusals.count(reason, self._client, **details)
         if self.is_made:
             self.transport.abort()
         elif self.start is not None:
             self.start.cancel()
 
-    def _measure(self, size: int) -> None:
-        self._size += size
-        if self._size > MAX_HEADERS:
-            raise ValueError("the headers are too large")  # ends the parsing as a bad request
-
-    def send_400_response(self, msg: str) -> None:
-        """431 where the headers are what is wrong; the watchdog ends a client that does not take it."""
-        if max(self._size, self._unfinished) <= MAX_HEADERS:
-            super().send_400_response(msg)
-            return
-        self._gate.refusals.count("header_limit", self._client)
+    def _refuse_headers(self) -> None:
+        """The watchdog ends a client that does not take the response."""
+        self._policy.refusals.count("header_limit", self._client)
+        self._unparsed.clear()
         self.transport.write(TOO_LARGE)
         self.transport.close()
 
@@ -164,6 +145,60 @@ class Connection(HttpToolsProtocol):
             self._watchdog = None
 
 
-def _names(certificate: dict[str, Any] | None) -> frozenset[str]:
-    """The subject alternative names of a verified certificate, of every kind."""
+class Connections:
+    """Makes connections to `app`, and ends them."""
+
+    def __init__(self, app: ASGIApp, policy: Policy) -> None:
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # below: each malformed request
+        self._policy = policy
+        self._state = ServerState()
+        self._config = uvicorn.Config(
+            _until_cancelled(app),
+            interface="asgi3",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,  # the client's address is the peer's
+            workers=1,  # not from the environment
+            timeout_keep_alive=policy.timeouts.keep_alive,
+        )
+
+    def new(self, client: str) -> Connection:
+        """`client`: its address, for the log."""
+        return Connection(self._policy, client, config=self._config, server_state=self._state, app_state={})
+
+    async def close(self) -> None:
+        """Responses under way get a moment; then their connections are closed and their tasks cancelled."""
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._policy.timeouts.shutdown):
+                while self._state.connections:  # noqa: ASYNC110 - a set of uvicorn's
+                    await asyncio.sleep(0.05)
+        for connection in list(self._state.connections):
+            connection.transport.abort()
+        tasks = list(self._state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _until_cancelled(app: ASGIApp) -> ASGIApp:
+    """uvicorn would log a traceback for each request that is cancelled."""
+
+    async def quiet(scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await app(scope, receive, send)
+
+    return quiet
+
+
+@functools.lru_cache(maxsize=1)
+def _date_header(second: int) -> list[tuple[bytes, bytes]]:
+    return [(b"date", formatdate(second, usegmt=True).encode())]
+
+
+def _subject_alternative_names(certificate: dict[str, Any] | None) -> frozenset[str]:
+    """Of every kind."""
     return frozenset(value for _, value in (certificate or {}).get("subjectAltName", ()))

@@ -1,6 +1,8 @@
-"""How many requests are answered at a time, where an answer may be long."""
+"""How many connections there may be, and how many requests are answered at a time."""
 
 from __future__ import annotations
+
+from typing import Protocol
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -8,8 +10,49 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exporter.web.refusals import Reason, Refusals
 
 
+class Refusable(Protocol):
+    def refuse(self, reason: Reason) -> None:
+        """Ends the connection at once, and releases its place."""
+
+
+class ConnectionLimiter:
+    """Above the limit, the connection that has been idle for longest makes room for a new one."""
+
+    def __init__(self, max_connections: int) -> None:
+        self._max = max_connections
+        self._open: set[Refusable] = set()
+        self._idle: dict[Refusable, None] = {}  # answering no request; the longest idle one first
+
+    def admit(self, connection: Refusable) -> None:
+        """Refuses the connection where all others are busy."""
+        if len(self._open) >= self._max and not self.make_room():
+            connection.refuse("connection_limit")
+            return
+        self._open.add(connection)
+        self.mark_idle(connection)
+
+    def make_room(self) -> bool:
+        """Whether there was an idle connection to close."""
+        longest_idle = next(iter(self._idle), None)
+        if longest_idle is None:
+            return False
+        longest_idle.refuse("connection_limit")
+        return True
+
+    def mark_idle(self, connection: Refusable) -> None:
+        self._idle.pop(connection, None)
+        self._idle[connection] = None
+
+    def mark_busy(self, connection: Refusable) -> None:
+        self._idle.pop(connection, None)
+
+    def release(self, connection: Refusable) -> None:
+        self._open.discard(connection)
+        self._idle.pop(connection, None)
+
+
 class RequestLimit:
-    """At most so many requests at a time; the next one gets 503, as from node_exporter."""
+    """The request above the limit is answered 503, as by node_exporter."""
 
     def __init__(self, app: ASGIApp, limit: int, refusals: Refusals, reason: Reason) -> None:
         self._app = app

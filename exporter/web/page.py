@@ -1,101 +1,101 @@
-"""The status page: a status, filtered and sorted, as HTML that needs nothing else, from here or from another host."""
+"""The status page: a status, filtered and sorted, as HTML that needs nothing else, neither from here nor elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from starlette.datastructures import QueryParams
 from starlette.templating import Jinja2Templates
 
 from exporter import DOCUMENTATION
 from exporter.cooperative import in_slices
-from exporter.status.model import LEVELS, Deployment, Level, Status
-from exporter.web.assets import SCRIPT, STYLE, TEMPLATES
+from exporter.state.reasons import reason_class
+from exporter.status.findings import REASONS, STALE
+from exporter.status.model import LEVELS, Deployment, Finding, Level, Project, Replica, Status
+from exporter.web import formats
+from exporter.web.assets import SCRIPT, STYLE, TEMPLATES, fingerprint
+from exporter.web.formats import Clock
+from exporter.web.query import EXACT, SORTS, Query, address, has_state, labels, status_of
 
-MOST_ROWS = 1000  # more than that nobody reads, and browsers get slow
-MAX_FILTER = 200  # characters
-REFRESH = 5  # s between two looks of an open page
+MAX_ROWS = 1000  # nobody reads more, and browsers get slow
+MAX_ROWS_WITH_DETAILS = 100  # of healthy deployments; with more rows a refresh would take too long
+MAX_REPLICAS = 3  # of a deployment in the table; all are on the page of that deployment alone
+MAX_OPTIONS = 200  # of one filter
+REFRESH = 5  # s between two refreshes of an open page
 COLOURS: dict[Level, str] = {"critical": "c81e3a", "warning": "d29922", "busy": "0969da", "ok": "1a7f37"}
-UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))  # s
-SHORT = 8  # characters of a revision that tell it from others
+ICONS: dict[Level, str] = {"critical": "✕", "warning": "▲", "busy": "↻", "ok": "✓"}
+TROUBLE: frozenset[Level] = frozenset({"critical", "warning"})
+RUNBOOKS = f"{DOCUMENTATION.removesuffix('README.md')}runbooks/"
+SELECTS = {"project": "projects", "status": "statuses", "gpu_type": "GPU types", "label": "labels"}
 
 
 @dataclass(frozen=True, slots=True)
-class Sort:
-    """An order of the deployments, among equals as they come: by trouble, project and name."""
+class Row:
+    """A deployment as the table shows it.
 
-    key: Callable[[Deployment], Any]
-    ascending: bool = True
+    `queue`: waiting and running messages, None where they are not read. `replicas`: those that its details list; in
+    trouble only those that are not ready. `replicas_left`: how many more of them there are."""
 
-
-def _share(part: float | None, whole: float | None) -> float:
-    return (part or 0) / whole if whole else 1.0
-
-
-SORTS: dict[str, Sort] = {
-    "trouble": Sort(lambda d: LEVELS.index(d.level), ascending=False),
-    "name": Sort(lambda d: (d.deployment, d.project)),
-    "ready": Sort(lambda d: _share(d.ready_replicas, d.desired_replicas)),
-    "gpus": Sort(lambda d: -(d.gpus_per_replica or 0) * (d.desired_replicas or 0), ascending=False),
-    "rollout": Sort(lambda d: _share(d.replicas_updated, d.replicas_listed)),
-    "age": Sort(lambda d: -(d.age_seconds if d.age_seconds is not None else float("inf")), ascending=False),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What of the fleet is asked for. `filter`: words that must all be found in what is said of a deployment."""
-
-    filter: str = ""
-    sort: str = "trouble"
-
-    @classmethod
-    def of(cls, parameters: QueryParams) -> Query:
-        sort = parameters.get("sort", "")
-        return cls(parameters.get("filter", "").strip()[:MAX_FILTER], sort if sort in SORTS else "trouble")
-
-    def link(self, **changes: str) -> str:
-        """The address of the same page with another filter or order; relative, so that it works below any path."""
-        asked = {"filter": self.filter, "sort": self.sort, **changes}
-        given = {key: value for key, value in asked.items() if value and (key, value) != ("sort", "trouble")}
-        return f"./?{urlencode(given)}" if given else "./"
+    deployment: Deployment
+    status: str
+    findings: tuple[Finding, ...]
+    queue: tuple[float | None, float | None] | None
+    replicas: tuple[Replica, ...]
+    has_details: bool
+    is_open: bool
+    has_state: bool
+    has_facts: bool
+    replicas_left: int
 
 
 class StatusPage:
-    """`telemetry_path`: where the metrics are. `max_rows`: further ones can be found by the filter."""
+    """`telemetry_path`: where the metrics are. `max_rows`: further ones can be found by the filters."""
 
-    def __init__(self, telemetry_path: str, max_rows: int = MOST_ROWS) -> None:
+    def __init__(self, telemetry_path: str, max_rows: int = MAX_ROWS) -> None:
         self._max_rows = max_rows
         environment = Environment(
             loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=False
         )
-        environment.filters.update(ago=ago, clock=clock, moment=moment, number=number, short=short, span=span)
+        for name in ("attribute", "count", "exact", "interval", "logs_command", "number", "short"):
+            environment.filters[name] = getattr(formats, name)
+        environment.filters.update(labels=labels, replica_level=_replica_level)
         environment.globals.update(
+            address=address,
             docs=DOCUMENTATION,
+            fingerprint=fingerprint(),
+            icons=ICONS,
             metrics=telemetry_path.removeprefix("/"),
             refresh=REFRESH,
+            runbooks=RUNBOOKS,
             script=Markup(SCRIPT.text),  # noqa: S704 - our own files, not what the API says
+            selects=SELECTS,
             sorts=SORTS,
             style=Markup(STYLE.text),  # noqa: S704 - as above
-            tally=tally,
         )
         self._template = Jinja2Templates(env=environment).get_template("status.html")
 
     async def render(self, status: Status, query: Query) -> bytes:
-        found = [deployment async for deployment in in_slices(status.deployments) if _matches(deployment, query.filter)]
-        found.sort(key=SORTS[query.sort].key)
+        options: dict[str, set[str]] = {name: set() for name in SELECTS}
+        matches, found = query.matcher(), []
+        async for deployment in in_slices(status.deployments):
+            for name, values in options.items():
+                values.update(EXACT[name](deployment))
+            if matches(deployment):
+                found.append(deployment)
+        query.order(found)
         generated = self._template.generate(
             status=status,
-            found=found,
-            shown=found[: self._max_rows],
-            filter=query.filter,
-            sort=query.sort,
-            link=query.link,
+            query=query,
+            found=len(found),
+            rows=_rows(status, found[: self._max_rows], is_alone=bool(query.deployment)),
+            options={name: _options(values, getattr(query, name)) for name, values in options.items()},
+            by_level=Counter(deployment.level for deployment in status.deployments),
+            max_rows=self._max_rows,
+            down=[project for project in status.projects if project.error],
+            clock=Clock(status.now),
             colour=COLOURS[_worst(status)],
         )
         parts = [part async for part in in_slices(generated)]
@@ -106,56 +106,54 @@ def _worst(status: Status) -> Level:
     return next((level for level in LEVELS if status.levels[level]), "ok")
 
 
-def _matches(d: Deployment, text: str) -> bool:
-    if not text:
-        return True
-    said: list[str | None] = [d.project, d.deployment, d.id, d.level, d.status, d.gpu_type, d.image, d.revision]
-    said += [finding.message for finding in d.findings]
-    said += [word for r in d.replicas for word in (r.replica, r.status, r.reason)]
-    haystack = "\n".join(word for word in said if word).casefold()
-    return all(word in haystack for word in text.casefold().split())
+def _options(values: Iterable[str], selected: str) -> list[str]:
+    """What can be chosen, with what is chosen; none where there is no choice."""
+    options = sorted({*sorted(values)[:MAX_OPTIONS], *filter(None, [selected])})
+    return options if len(options) > 1 or selected else []
 
 
-def tally(d: Deployment) -> str:
-    """`3 Running, 1 Waiting` of the replicas that are listed."""
-    counts: dict[str, int] = {}
-    for replica in d.replicas:
-        name = replica.status or "no status"
-        counts[name] = counts.get(name, 0) + 1
-    unnamed = (d.replicas_listed or 0) - len(d.replicas)
-    told = [f"{count} {name}" for name, count in sorted(counts.items())]
-    return ", ".join([*told, f"{unnamed} more"] if unnamed > 0 else told)
+def _rows(status: Status, shown: list[Deployment], *, is_alone: bool) -> Iterable[Row]:
+    """`is_alone`: one deployment was asked for by its name, with everything."""
+    down = {project.project: project for project in status.projects if project.error}
+    queues = {(queue.project, queue.queue): (queue.waiting, queue.running) for queue in status.queues}
+    few = len(shown) <= MAX_ROWS_WITH_DETAILS
+    for deployment in shown:
+        findings = _findings(deployment, down)
+        is_trouble = deployment.level in TROUBLE and not is_alone
+        is_open = is_alone or (is_trouble and bool(findings))
+        replicas = [r for r in deployment.replicas if not (is_trouble and r.is_ready)]
+        replicas.sort(key=lambda replica: LEVELS.index(_replica_level(replica)))
+        unlisted = (deployment.replicas_listed or 0) - len(deployment.replicas)
+        listed = tuple(replicas if is_alone else replicas[:MAX_REPLICAS])
+        yield Row(
+            deployment=deployment,
+            status=status_of(deployment),
+            findings=findings,
+            queue=None if deployment.queue is None else queues.get((deployment.project, deployment.queue)),
+            replicas=listed,
+            replicas_left=len(replicas) + unlisted - len(listed),
+            has_details=is_open or (few and has_state(deployment)),
+            is_open=is_open,
+            has_state=has_state(deployment),
+            has_facts=has_state(deployment) and not is_trouble,
+        )
 
 
-def number(count: float | None) -> str:
-    return "–" if count is None else f"{count:,.0f}" if count == int(count) else f"{count:g}"
+def _replica_level(replica: Replica) -> Level:
+    if replica.is_ready:
+        return "ok"
+    return "warning" if replica.reason is not None and reason_class(replica.reason) in REASONS else "busy"
 
 
-def short(text: str) -> str:
-    return text[:SHORT]
-
-
-def clock(time: str) -> str:
-    """`14:03:07 UTC` of a moment of today."""
-    return f"{time[11:19]} UTC"
-
-
-def moment(time: str | None) -> str:
-    """`2026-04-01 14:03 UTC`."""
-    return f"{time[:10]} {time[11:16]} UTC" if time else "some moment"
-
-
-def span(seconds: float) -> str:
-    """`45 s`, `2 min 5 s`, `3 h`, `400 ms`: one unit or two."""
-    if seconds < 1:
-        return f"{1000 * seconds:.0f} ms"
-    left, told = round(seconds), []
-    for name, size in UNITS:
-        count, left = divmod(left, size)
-        if count:
-            told.append(f"{count} {name}")
-    return " ".join(told[:2])
-
-
-def ago(seconds: float) -> str:
-    return f"{span(max(round(seconds), 0))} ago" if round(seconds) > 0 else "now"
+def _findings(d: Deployment, down: Mapping[str, Project]) -> tuple[Finding, ...]:
+    """Those that nothing else on the page says: a project's cause is shown once, and the row shows rollouts and that
+    there is no current data."""
+    project = down.get(d.project)
+    cause = None
+    if d.error is not None and project is not None and project.error is not None:
+        cause = d.error.message if d.error.reason == project.error.reason else None
+    return tuple(
+        finding
+        for finding in d.findings
+        if finding.level != "busy" and finding.message != cause and (has_state(d) or finding.alert != STALE)
+    )

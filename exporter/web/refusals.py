@@ -1,4 +1,4 @@
-"""Clients that were turned away: counted, and told about now and then."""
+"""Clients that were refused: counted, and logged at most once a minute for each reason."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import structlog
 
 from exporter.self_metrics import SelfMetrics
 
-QUIET = 60.0  # s; between two lines about the same reason: whoever knocks all day must not fill the log
+LOG_INTERVAL = 60.0  # s; between two lines with the same reason, so that no client can fill the log
 
 Reason = Literal[
     "connection_limit", "scrape_limit", "page_limit", "header_limit", "slow_client", "tls", "unauthorized", "rate_limit"
@@ -19,19 +19,20 @@ log = structlog.get_logger()
 
 
 class Refusals:
-    """Counts each; logs the first of a reason, and then at most one in QUIET seconds."""
+    """Counts each; logs the first of a reason, and then at most one in LOG_INTERVAL seconds."""
 
     def __init__(self, metrics: SelfMetrics, clock: Callable[[], float] = time.monotonic) -> None:
         self._counter = metrics.refused
         self._clock = clock
-        self._told: dict[str, float] = {}
-        self._untold: dict[str, int] = {}
+        self._last_logged: dict[str, float] = {}  # by reason
+        self._suppressed: dict[str, int] = {}  # by reason; refusals since then
 
     def count(self, reason: Reason, client: str, **details: str) -> None:
         self._counter.labels(reason).inc()
         now = self._clock()
-        if now - self._told.get(reason, float("-inf")) < QUIET:
-            self._untold[reason] = self._untold.get(reason, 0) + 1
+        if now - self._last_logged.get(reason, float("-inf")) < LOG_INTERVAL:
+            self._suppressed[reason] = self._suppressed.get(reason, 0) + 1
             return
-        self._told[reason] = now
-        log.warning("client refused", reason=reason, client=client, **details, unlogged=self._untold.pop(reason, 0))
+        self._last_logged[reason] = now
+        suppressed = self._suppressed.pop(reason, 0)
+        log.warning("client refused", reason=reason, client=client, **details, suppressed=suppressed)

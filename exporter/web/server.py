@@ -1,57 +1,121 @@
-"""uvicorn as a part of this process: it takes no signals and logs no requests."""
+"""Accepts connections on several sockets, each with the TLS that is configured at that moment.
+
+Not by `loop.create_server`: that has one TLS configuration for life, and uvloop's does not report that there is no file
+descriptor for another connection, so that nothing could make room."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
+import asyncio
+import errno
+import functools
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 
-import uvicorn
+import structlog
 from starlette.types import ASGIApp
 
-from exporter.web.connection import KEEP_ALIVE, Connection, Gate
-from exporter.web.listener import Acceptor
+from exporter.web.access import Access
+from exporter.web.connection import Connection, Connections, Policy, Timeouts
+from exporter.web.limit import ConnectionLimiter
+from exporter.web.refusals import LOG_INTERVAL, Refusals
 
-SHUTDOWN_GRACE = 3  # s; what SIGTERM leaves a scrape in flight
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+ACCEPT_RETRY_DELAY = 1.0  # s; where there is no file descriptor for another connection and none is idle
+RECEIVE_BUFFER = 32 * 2**10  # bytes that a client may send ahead; what is read at once is held until it is parsed
 
-
-class Quiet(uvicorn.Server):
-    """Whoever runs it handles the signals."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+log = structlog.get_logger()
 
 
-class Server(Quiet):
-    """Lets a gate accept the connections."""
+class Server:
+    """`access`: who is let in now."""
 
-    def __init__(self, config: uvicorn.Config, gate: Gate) -> None:
-        super().__init__(config)
-        self._gate = gate
+    def __init__(
+        self,
+        app: ASGIApp,
+        access: Callable[[], Access],
+        refusals: Refusals,
+        *,
+        max_connections: int,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        self._access = access
+        self._timeouts = timeouts or Timeouts()
+        self._limiter = ConnectionLimiter(max_connections)
+        self._connections = Connections(app, Policy(access, self._limiter, refusals, self._timeouts))
+        self._starting: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+        self._last_logged = float("-inf")  # when accepting failed
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        def connection(client: str) -> Connection:
-            return Connection(self._gate, client, config=self.config, server_state=self.server_state, app_state={})
+    def stop(self) -> None:
+        self._stopping.set()
 
-        accepting = [Acceptor(sock, self._gate, connection) for sock in sockets or ()]
-        self.servers = accepting  # type: ignore[assignment]  # of asyncio's servers uvicorn closes them only
-        self.started = True
+    async def serve(self, sockets: Sequence[socket.socket]) -> None:
+        """Until `stop`, and then until the responses under way have ended; closes the sockets."""
+        async with asyncio.TaskGroup() as group:
+            accepting = [group.create_task(self._accept(sock)) for sock in sockets]
+            await self._stopping.wait()
+            for task in (*accepting, *self._starting):
+                task.cancel()
+        for sock in sockets:
+            sock.close()
+        await self._connections.close()
 
+    async def _accept(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)  # inherited by what it accepts
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, peer = await loop.sock_accept(sock)
+            except OSError as error:  # the client may have left already
+                if error.errno in OUT_OF_RESOURCES:
+                    await self._make_room(error)
+            else:
+                self._admit(accepted, self._connections.new(str(peer[0])))
 
-def server(app: ASGIApp, gate: Gate) -> Server:
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # below it: every malformed request
-    config = uvicorn.Config(
-        app,
-        loop="none",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=SHUTDOWN_GRACE,
-    )
-    return Server(config, gate)
+    async def _make_room(self, error: OSError) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._last_logged > LOG_INTERVAL:
+            self._last_logged = now
+            log.error("cannot accept connections", error=error.strerror, hint="raise the limit of open files")
+        await asyncio.sleep(0.0 if self._limiter.make_room() else ACCEPT_RETRY_DELAY)
+
+    def _admit(self, accepted: socket.socket, connection: Connection) -> None:
+        connection.start = asyncio.create_task(self._start(accepted, connection))
+        self._starting.add(connection.start)
+        connection.start.add_done_callback(functools.partial(self._started, accepted, connection))
+        self._limiter.admit(connection)
+
+    def _started(self, accepted: socket.socket, connection: Connection, task: asyncio.Task[None]) -> None:
+        self._starting.discard(task)
+        if not connection.is_made:
+            self._limiter.release(connection)
+            accepted.close()
+        if not task.cancelled() and (error := task.exception()):
+            log.error("unexpected exception in accepting a connection (please report)", exc_info=error)
+
+    async def _start(self, accepted: socket.socket, connection: Connection) -> None:
+        if not await self._sends_anything(accepted):
+            return
+        tls = self._access().tls
+        patience = self._timeouts.request if tls else None
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: connection, accepted, ssl=tls, ssl_handshake_timeout=patience
+            )
+        except OSError as error:  # as ssl.SSLError is
+            connection.refuse("tls", error=getattr(error, "reason", None) or type(error).__name__)
+
+    async def _sends_anything(self, accepted: socket.socket) -> bool:
+        """Browsers open spare connections and load balancers probe ports: these end without a word."""
+        loop = asyncio.get_running_loop()
+        readable = asyncio.Event()
+        loop.add_reader(accepted, readable.set)
+        try:
+            async with asyncio.timeout(self._timeouts.request):
+                await readable.wait()
+            return accepted.recv(1, socket.MSG_PEEK) != b""
+        except OSError:  # as TimeoutError is
+            return False
+        finally:
+            loop.remove_reader(accepted)

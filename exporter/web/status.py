@@ -20,7 +20,8 @@ from exporter.status.report import Facts, report, to_json
 from exporter.web.negotiation import accepts_gzip
 
 if TYPE_CHECKING:
-    from exporter.web.page import Query, StatusPage
+    from exporter.web.page import StatusPage
+    from exporter.web.query import Query
 
 FRESH = 1.0  # s for which what was made serves the next who ask; then it is forgotten, it is as large as the fleet
 MOST_ANSWERS = 8  # that are kept for so long; everyone may have a filter of their own
@@ -48,7 +49,7 @@ class StatusReports:
         return await self._answer(None, to_json)
 
     async def html(self, parameters: QueryParams) -> bytes:
-        from exporter.web.page import Query  # noqa: PLC0415 - its templates cost memory that only those pay who look
+        from exporter.web.query import Query  # noqa: PLC0415 - its templates cost memory that only those pay who look
 
         query = Query.of(parameters)
         return await self._answer(query, lambda status: self._page.render(status, query))

@@ -12,7 +12,7 @@ from tools.chromium import Window
 
 AXE = ROOT / ".tools" / "axe_playwright_python" / "axe.min.js"
 ARTEFACTS = ROOT / ".artefacts"
-PHONE, HUGE = (360, 740), (3840, 2160)
+TABLET, PHONE, HUGE = (640, 700), (360, 740), (3840, 2160)
 
 
 class Browser(Window):
@@ -49,6 +49,9 @@ class Browser(Window):
         for key in keys:
             self.driver.switch_to.active_element.send_keys(key)
 
+    def paste(self) -> None:
+        self._devtools("Input.dispatchKeyEvent", type="keyDown", commands=["paste"])
+
     def focused(self) -> str:
         """What of the page has the focus, in words."""
         return str(self.run("const e = document.activeElement; return e.id || e.innerText || e.tagName"))
@@ -68,7 +71,8 @@ class Browser(Window):
         return file
 
 
-NAMES = "return [...document.querySelectorAll('tbody th > .name')].map((e) => e.innerText)"
+# Not innerText, which is empty for what is out of sight.
+NAMES = "return [...document.querySelectorAll('tbody th .name')].map((e) => e.textContent)"
 RUN_AXE = """
 const done = arguments[arguments.length - 1];
 axe.run().then((r) => done({violations: r.violations, passes: r.passes.length}),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,7 +18,23 @@ import yaml
 
 from tests.conftest import free_port, until
 
-ALERTMANAGER = Path(__file__).parents[2] / "deploy" / "alertmanager" / "alertmanager.yml"
+ROOT = Path(__file__).parents[2]
+ALERTMANAGER = ROOT / "deploy" / "alertmanager" / "alertmanager.yml"
+PROMETHEUS_3 = ".tools/prometheus/prometheus"  # below the repository, where .ci/run has built it
+VMAGENT = ".tools/prometheus/vmagent"
+# Prometheus 3.12 and newer know their targets and their Alertmanager at once, and look for changes after 5 s.
+DISCOVERY = "--scrape.discovery-reload-interval=250ms"
+
+
+def newest() -> str:
+    """The program that end-to-end tests run."""
+    return str(ROOT / PROMETHEUS_3) if (ROOT / PROMETHEUS_3).exists() else "prometheus"
+
+
+@functools.cache
+def takes(program: str, option: str) -> bool:
+    """Whether it knows the option; one that --help does not list either."""
+    return subprocess.run([program, option, "--version"], capture_output=True, check=False).returncode == 0
 
 
 class Program:
@@ -37,15 +54,18 @@ class Program:
 
 
 class Prometheus(Program):
-    """Scrapes the target four times a second. `more`: of the scrape configuration; `rules`: what a rule file holds."""
+    """Scrapes the target four times a second. `more`: of the scrape configuration; `rules`: what a rule file holds;
+    `options`: of the command line."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a test names those that it needs
         self,
         target: str,
         home: Path,
         more: Mapping[str, Any] | None = None,
+        *,
         rules: Mapping[str, Any] | None = None,
         alertmanager: str = "",
+        options: Sequence[str] = (),
     ) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
         scrape = {"job_name": "together-exporter", "static_configs": [{"targets": [target]}], **(more or {})}
@@ -60,11 +80,17 @@ class Prometheus(Program):
             config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
         (home / "prometheus.yml").write_text(yaml.safe_dump(config))
         address = self.url.removeprefix("http://")
-        options = ["--rules.alert.resend-delay=1s", f"--storage.tsdb.path={home / 'tsdb'}"]
-        super().__init__(
-            ["prometheus", f"--config.file={home / 'prometheus.yml'}", f"--web.listen-address={address}", *options],
-            home / "prometheus.log",
-        )
+        program = newest()
+        command = [
+            program,
+            f"--config.file={home / 'prometheus.yml'}",
+            f"--web.listen-address={address}",
+            f"--storage.tsdb.path={home / 'tsdb'}",
+            "--rules.alert.resend-delay=1s",
+            *([DISCOVERY] if takes(program, DISCOVERY) else []),
+            *options,
+        ]
+        super().__init__(command, home / "prometheus.log")
 
     def query(self, promql: str) -> list[Any]:
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.simulator.scenario import DeploymentStory, Scenario, load
+from exporter.simulator.scenario import DeploymentScenario, Scenario, load
 from tests.canaries import API_KEY
 from tests.conftest import ROOT, SimulatorServer
 from tests.e2e.conftest import run
@@ -161,7 +161,7 @@ def test_json_for_scripts(steady: SimulatorServer, tmp_path: Path) -> None:
 
 def test_names_cannot_play_with_the_terminal() -> None:
     odd = "a\x1b[2Jb[red]c"
-    with SimulatorServer(Scenario(deployments=(DeploymentStory(name=odd),))) as server:
+    with SimulatorServer(Scenario(deployments=(DeploymentScenario(name=odd),))) as server:
         done = run("check", "--poll", TOGETHER_API_KEY=API_KEY, TOGETHER_BASE_URL=server.url)
     assert "a�[2Jb[red]c" in done.stdout
     assert "\x1b" not in done.stdout

@@ -107,7 +107,7 @@ def two(first: Exporter, second: Exporter) -> dict[str, Any]:
     ids=["identical", "shards"],
 )
 def test_every_query_is_answered(first: Exporter, second: Exporter, tmp_path: Path) -> None:
-    with first, second, Prometheus("", tmp_path, two(first, second), build(faster=FASTER)) as prometheus:
+    with first, second, Prometheus("", tmp_path, two(first, second), rules=build(faster=FASTER)) as prometheus:
         until(lambda: bool(prometheus.query("together_deployment_poll_success")), "it is scraped")
         answer_all(prometheus, dict(queries()), ())
 

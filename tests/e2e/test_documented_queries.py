@@ -29,16 +29,18 @@ KNOWN = {family.name for family in FAMILIES} | SUMMARIES | known() | OWN | {f"{n
 STORY = """
 deployments:
   - {name: chat, replicas: 2, max_replicas: 3, gpu_count: 2, volume: weights, secret_expires_in: 864000,
-     story: [{at: 20, rollout: "registry.example/chat:2"}, {at: 60, scale: 3}, {at: 75, scale: 2}], repeat: 90}
+     timeline: [{at: 20, rollout: "registry.example/chat:2"}, {at: 60, scale: 3}, {at: 75, scale: 2}], repeat: 90}
   - {name: embed, replicas: 2, autoscaling: {metric: QueueBacklogPerWorker, target: 1.01}, queue: [5, 1],
-     story: [{at: 10, crash: 1}, {at: 40, fail: true}, {at: 80, fail: false, recover: true}], repeat: 120}
-  - {name: loads, replicas: 1, volume: weights, story: [{at: 5, scale: 2}, {at: 60, preload_error: 1}]}
+     timeline: [{at: 10, crash: 1}, {at: 40, fail: true}, {at: 80, fail: false, recover: true}], repeat: 120}
+  - {name: loads, replicas: 1, volume: weights, timeline: [{at: 5, scale: 2}, {at: 60, preload_error: 1}]}
+  - {name: judge, replicas: 1, model_mount: {model_id: acme/judge, revision_id: rev-3}}
 """
 NEVER_HERE = {  # query: why it has no data over this fleet
     "increase(together_exporter_polls_missed_total[1h])": "no poll is missed, and the hour is not there; it is valid",
     "together_exporter_poll_duration_seconds": "a histogram's name; its series are _bucket, _sum and _count",
     "together_deployment_replica_startup_seconds": "a summary's name; its series are _sum and _count",
-    "together_deployment_model_mount_info": "the simulator mounts no models",
+    "max by (project, deployment) (together_deployment_replicas_ready) > 0 and on (project, deployment) "
+    "probe_success == 0": "there is no blackbox_exporter; tests/e2e/test_discovery.py probes",
 }
 
 
@@ -86,7 +88,7 @@ def test_recipes_and_runbooks_have_answers_from_two_exporters(
 ) -> None:
     asked = {line.text: line.name for line in queries() if is_of_rules(line)}
     rules = build(faster=FASTER)
-    with first, second, Prometheus("", tmp_path, two(first, second), rules) as prometheus:
+    with first, second, Prometheus("", tmp_path, two(first, second), rules=rules) as prometheus:
         until(lambda: bool(prometheus.query("together_deployment_poll_success")), "they are scraped")
         answer_all(prometheus, {name: filled(text) for text, name in asked.items()}, ())
 
@@ -101,7 +103,7 @@ def test_every_query_has_an_answer(start: Start, tmp_path: Path) -> None:
         pace = "max_requests_per_second: 100"
         daemon = start(
             "poll_interval: 250ms\ngpu_hourly_cost: {h100-80gb: 3.5}\nmax_replicas_per_deployment: 2\nprojects:\n"
-            f"- {{name: fleet, base_url: '{fleet.url}', queue: true, {pace}}}\n"
+            f"- {{name: fleet, base_url: '{fleet.url}', queue: true, revisions: true, {pace}}}\n"
             f"- {{name: named, base_url: '{fleet.url}', deployments: [chat, nope], {pace}}}\n"
             f"- {{name: outage, base_url: '{outage.url}', {pace}}}\n",
             TOGETHER_API_KEY="k",

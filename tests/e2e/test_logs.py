@@ -10,16 +10,18 @@ import httpx
 import pytest
 
 from exporter import __version__
-from exporter.simulator.scenario import DeploymentStory, Fault, Scenario, Step
+from exporter.simulator.scenario import DeploymentScenario, Fault, Scenario, Step
 from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer, free_port, until
 from tests.e2e.conftest import Process, Start, run
 from tests.e2e.test_daemon import listing
 
-LOGFMT = re.compile(r'ts=\S+Z level=(debug|info|warning|error) msg=(\w+|"[^"]+")( \w+=([^\s"=]+|"([^"\\]|\\.)*"))*')
+LOGFMT = re.compile(r'ts=\S+Z level=(debug|info|warn|error) msg=(\w+|"[^"]+")( \w+=([^\s"=]+|"([^"\\]|\\.)*"))*')
 STORY = Scenario(
     deployments=(
-        DeploymentStory(name="chat", story=(Step(at=10, fail=True), Step(at=20, fail=False), Step(at=30, delete=True))),
+        DeploymentScenario(
+            name="chat", timeline=(Step(at=10, fail=True), Step(at=20, fail=False), Step(at=30, delete=True))
+        ),
     )
 )
 
@@ -53,7 +55,7 @@ def test_json_has_one_object_a_line_and_one_line_a_change(start: Start) -> None:
         ("info", "listening", None),
         ("info", "polled", None),
         ("info", "status changed", "chat"),
-        ("warning", "poll failed", None),
+        ("warn", "poll failed", None),
         ("info", "poll recovered", None),
         ("info", "deployment gone", "chat"),
         ("info", "stopping", None),
@@ -129,7 +131,7 @@ def test_an_address_in_use_is_one_line(command: str, option: str) -> None:
 @pytest.mark.parametrize("format_", ["logfmt", "json"])
 def test_names_cannot_play_with_the_terminal_that_shows_the_log(format_: str, start: Start) -> None:
     """The API's are cleaned, as labels; those from the configuration are escaped."""
-    story = DeploymentStory(name="a\x1b[2Jb\rc", story=(Step(at=10, fail=True),))
+    story = DeploymentScenario(name="a\x1b[2Jb\rc", timeline=(Step(at=10, fail=True),))
     with SimulatorServer(Scenario(deployments=(story,))) as server:
         more = r', fetch: list, deployments: ["a\x1b[2Jb\rc", "a\uFFFD[2Jb\uFFFDc"]'
         daemon = start(listing(server, more), f"--log.format={format_}", TOGETHER_API_KEY=API_KEY)

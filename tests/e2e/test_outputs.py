@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.simulator.scenario import DeploymentStory, Scenario
+from exporter.simulator.scenario import DeploymentScenario, Scenario
 from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer
 
@@ -81,7 +81,7 @@ LONG = "a-deployment-with-a-name-of-sixty-characters-as-they-do-occur"
 
 @pytest.mark.parametrize("width", [200, 100, 80, 60, 20])
 def test_a_narrow_terminal_drops_columns_and_cuts_no_name(width: int) -> None:
-    stories = (DeploymentStory(name=LONG), DeploymentStory(name="chat"))
+    stories = (DeploymentScenario(name=LONG), DeploymentScenario(name="chat"))
     with SimulatorServer(Scenario(deployments=stories)) as server:
         lines = terminal(width, server.url).splitlines()
     header = next(line for line in lines if "DEPLOYMENT" in line)
@@ -151,7 +151,7 @@ PRICES = {
 
 @pytest.mark.parametrize(("name", "warning"), PRICES.items())
 def test_a_price_that_fits_no_gpu_type_is_found(name: str, warning: str, tmp_path: Path) -> None:
-    with SimulatorServer(Scenario(deployments=(DeploymentStory(name="a", gpu_type="h100-80gb"),))) as server:
+    with SimulatorServer(Scenario(deployments=(DeploymentScenario(name="a", gpu_type="h100-80gb"),))) as server:
         file = tmp_path / "c.yml"
         file.write_text(f"projects: [{{base_url: '{server.url}'}}]\ngpu_hourly_cost: {{{name}: 2.5}}\n")
         done = shell("", ["check", "--poll", f"--config.file={file}"])
@@ -162,7 +162,7 @@ def test_a_price_that_fits_no_gpu_type_is_found(name: str, warning: str, tmp_pat
 
 def test_a_variable_that_cannot_spell_a_gpu_type_is_found() -> None:
     variable = "TOGETHER_EXPORTER_GPU_HOURLY_COST__H100_80GB"
-    with SimulatorServer(Scenario(deployments=(DeploymentStory(name="a", gpu_type="h100-80gb"),))) as server:
+    with SimulatorServer(Scenario(deployments=(DeploymentScenario(name="a", gpu_type="h100-80gb"),))) as server:
         done = shell("", ["check", "--poll"], TOGETHER_BASE_URL=server.url, **{variable: "2.5"})
     assert f"warning: {variable}: a variable's name cannot spell h100-80gb; write" in done.stderr
     assert "TOGETHER_EXPORTER_GPU_HOURLY_COST='{\"h100-80gb\": 2.5}'" in done.stderr

@@ -6,22 +6,31 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 import trustme
 
 from exporter.simulator.scenario import load
 from tests.canaries import API_KEY
-from tests.conftest import SimulatorServer, until
+from tests.conftest import SimulatorServer, free_port, until
 from tests.e2e.conftest import Start
 from tests.e2e.faulty_api import FaultyApi, listed
-from tests.e2e.monitoring import Prometheus
+from tests.e2e.monitoring import PROMETHEUS_3, ROOT, VMAGENT, Program, Prometheus
 from tests.hostile import hostile
 from tests.unit.settings.test_web_config import HASH, MUTUAL, certify
 
 pytestmark = pytest.mark.needs("prometheus")
 
 
+PROTOCOLS = (
+    "PrometheusProto",
+    "OpenMetricsText0.0.1",
+    "OpenMetricsText1.0.0",
+    "PrometheusText0.0.4",
+    "PrometheusText1.0.0",
+)
 EXAMPLES = sorted((Path(__file__).parents[2] / "deploy" / "prometheus").glob("prometheus*.yml"))
 
 
@@ -71,6 +80,61 @@ def test_prometheus_reads_hostile_data_over_mutual_tls_with_a_password(start: St
             until(lambda: bool(prometheus.query(known)), "Prometheus has the deployments")
             assert prometheus.query(known)[0]["value"][1] == str(len(cases))
             assert prometheus.query("up")[0]["value"][1] == "1"
+
+
+@pytest.mark.needs(PROMETHEUS_3)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_each_scrape_protocol_of_prometheus_3(
+    protocol: str, crashing: SimulatorServer, start: Start, tmp_path: Path
+) -> None:
+    """What it does not offer is answered in the text format, which such a Prometheus reads by its fallback."""
+    config = f"poll_interval: 200ms\nprojects: [{{name: p, base_url: '{crashing.url}', max_requests_per_second: 100}}]"
+    daemon = start(config, TOGETHER_API_KEY="k")
+    scrape = {"scrape_protocols": [protocol], "fallback_scrape_protocol": "PrometheusText0.0.4"}
+    options = ["--enable-feature=type-and-unit-labels"]
+    with Prometheus(daemon.url().removeprefix("http://"), tmp_path, scrape, options=options) as prometheus:
+        ready = 'together_deployment_replicas_ready{deployment="chat-prod",project="p"}'
+        until(lambda: bool(prometheus.query(ready)), "Prometheus has the ready replicas")
+        assert prometheus.query("up")[0]["value"][1] == "1"
+        (memory,) = prometheus.query('together_deployment_memory_bytes{deployment="chat-prod"}')
+        assert memory["metric"]["__type__"] == "gauge"
+        assert memory["metric"].get("__unit__") == ("bytes" if protocol == "OpenMetricsText1.0.0" else None)
+        assert prometheus.query('together_exporter_polls_total{__type__="counter"}')
+
+
+@pytest.mark.needs(VMAGENT)
+def test_vmagent_scrapes_too(crashing: SimulatorServer, start: Start, tmp_path: Path) -> None:
+    config = f"poll_interval: 200ms\nprojects: [{{name: p, base_url: '{crashing.url}', max_requests_per_second: 100}}]"
+    daemon = start(config, TOGETHER_API_KEY="k")
+    address = f"127.0.0.1:{free_port()}"
+    (tmp_path / "scrape.yml").write_text(
+        "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n- job_name: together-exporter\n"
+        f"  static_configs: [{{targets: ['{daemon.url().removeprefix('http://')}']}}]\n"
+    )
+    command = [
+        str(ROOT / VMAGENT),
+        f"-promscrape.config={tmp_path / 'scrape.yml'}",
+        f"-httpListenAddr={address}",
+        f"-remoteWrite.tmpDataPath={tmp_path}",
+        "-remoteWrite.url=http://127.0.0.1:1/api/v1/write",
+    ]
+    with Program(command, tmp_path / "vmagent.log"):
+        until(lambda: any(target["lastSamplesScraped"] > 100 for target in _targets(address)), "vmagent scrapes")
+        (target,) = _targets(address)
+        assert (target["health"], target["lastError"]) == ("up", "")
+        metrics = _get(address, "/metrics").text
+        assert re.findall(r'^vm_rows_invalid_total\{type="prometheus"\} (\d+)', metrics, re.MULTILINE) == ["0"]
+
+
+def _get(address: str, path: str) -> httpx.Response:
+    return httpx.get(f"http://{address}{path}", timeout=30)
+
+
+def _targets(address: str) -> list[dict[str, Any]]:
+    try:
+        return list(_get(address, "/api/v1/targets").json()["data"]["activeTargets"])
+    except httpx.TransportError:
+        return []
 
 
 @pytest.mark.needs("promtool")

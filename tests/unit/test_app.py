@@ -46,7 +46,8 @@ def test_what_is_polled_and_when() -> None:
         Configuration(
             project("named", deployments=["a", {"name": "b", "poll_interval": "2m"}]),
             project("listed", fetch="list", deployments=["a", "b"], queue=True),
-            project("all", poll_interval="10s"),
+            project("all", poll_interval="10s", revisions=True),
+            project("extra", deployments=["c"], queues=["jobs"]),
         ).load
     )
     assert app.plans == [
@@ -55,7 +56,23 @@ def test_what_is_polled_and_when() -> None:
         Plan("listed", "list", 3600.0),
         Plan("listed", "queue", 3600.0),
         Plan("all", "list", 10.0),
+        Plan("all", "revisions", 10.0),
+        Plan("extra", "each", 3600.0, "c"),
+        Plan("extra", "queue", 3600.0),
     ]
+
+
+def test_a_named_queue_is_read_by_the_shard_it_belongs_to() -> None:
+    def polled_by(index: int) -> set[str]:
+        shard = {"index": index, "total": 2}
+        configuration = Configuration(project("p", deployments=["a"], queues=["q1", "q2", "q3", "q4"]), shard=shard)
+        app = App(configuration.load)
+        queues = {queue for each in app.store.projects.values() for queue in each.target.queues}
+        assert ("queue" in {plan.fetch for plan in app.plans}) == bool(queues)
+        return queues
+
+    assert polled_by(0) | polled_by(1) == {"q1", "q2", "q3", "q4"}
+    assert not polled_by(0) & polled_by(1)
 
 
 def test_the_store_is_told_what_is_configured() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from typing import Any
 
@@ -27,9 +28,16 @@ def test_the_files_are_what_the_command_prints_by_default() -> None:
     assert rules == resource["spec"] == build()
 
 
-@pytest.mark.needs("amtool")
-def test_amtool_finds_nothing_wrong_with_the_example() -> None:
-    done = subprocess.run(["amtool", "check-config", str(EXAMPLE)], capture_output=True, text=True, check=False)
+AMTOOLS = [
+    pytest.param(program, marks=pytest.mark.needs(program), id=name)
+    for name, program in (("oldest", "amtool"), ("newest", ".tools/prometheus/amtool"))
+]
+
+
+@pytest.mark.parametrize("amtool", AMTOOLS)
+def test_amtool_finds_nothing_wrong_with_the_example(amtool: str) -> None:
+    program = shutil.which(amtool) or str(ROOT / amtool)
+    done = subprocess.run([program, "check-config", str(EXAMPLE)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -18,6 +18,7 @@ from exporter.metrics.page import Page
 from exporter.simulator.app import Simulator
 from exporter.simulator.fleet import Fleet
 from exporter.simulator.scenario import load
+from exporter.simulator.spec import QueueScaling
 from exporter.state.records import Limits, Snapshot, Target
 from tests.pipeline import Pipeline, answer, at, failure, run
 
@@ -26,11 +27,16 @@ PRICES = {"h100-80gb": 2.5}
 PROJECT = "research"
 Polls = list[dict[str, Any]]
 
-# Per shipped scenario, the story's seconds at which it is polled; the page is of the last one.
+# Per shipped scenario, the simulated seconds at which it is polled; the page is of the last one.
 MOMENTS = {
     "steady": (0,),
     "rollout": (0, 15, 30, 45),
     "crashloop": (0, 15, 45),
+    "oom": (0, 20, 40, 95),
+    "no-capacity": (0, 20, 65),
+    "flapping": (0, 15, 25, 35),
+    "queue": (0, 30, 60),
+    "secrets": (0, 30, 70),
     "outage": (0, 30),
     "scale-to-zero": (0, 40, 65),
     "fleet": (0, 60, 120),
@@ -54,10 +60,12 @@ async def _scenario_polls(name: str) -> Polls:
     transport = httpx.ASGITransport(simulator.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://api/v1/") as client:
         for now in MOMENTS[name]:
-            queues = [
-                f"queue/metrics?model={d.queue_model}" for d in simulator.fleet.deployments.values() if d.queue_model
-            ]
-            for path in ("deployments", *queues):
+            queues = dict.fromkeys(
+                deployment.queue_name
+                for deployment in simulator.fleet.deployments.values()
+                if isinstance(deployment.spec.autoscaling, QueueScaling)
+            )
+            for path in ("deployments", *(f"queue/metrics?model={name}" for name in queues)):
                 response = await client.get(path, headers={"Authorization": "Bearer k"})
                 outcome = {"answer": response.json()} if response.is_success else {"error": "server_error"}
                 polls.append({"at": now, "get": path, **outcome})
@@ -95,9 +103,10 @@ def snapshot_of(case: str) -> Snapshot:
 def _target(name: str, polls: Polls, **more: Any) -> Target:
     paths = [poll["get"] for poll in polls if poll.get("project", PROJECT) == name]
     is_listed = "deployments" in paths
-    keys = tuple(dict.fromkeys(unquote(path[12:]) for path in paths if path.startswith("deployments/")))
+    keys = tuple(dict.fromkeys(unquote(path[12:]) for path in paths if path.count("/") == 1 and path[12:]))
     limits = Limits(**more.pop("limits", {}))
-    return Target(name, None if is_listed else keys, is_listed, limits=limits, **more)
+    asked: dict[str, Any] = {"has_scaling_queues": True, "has_revisions": True, **more}
+    return Target(name, None if is_listed else keys, is_listed, limits=limits, **asked)
 
 
 def _polled(pipeline: Pipeline, poll: dict[str, Any]) -> None:
@@ -106,6 +115,8 @@ def _polled(pipeline: Pipeline, poll: dict[str, Any]) -> None:
     url = urlsplit(poll["get"])
     if url.path == "queue/metrics":
         pipeline.queue(project, parse_qs(url.query)["model"][0], outcome, second)
+    elif url.path.endswith("/revisions"):
+        pipeline.revision(project, unquote(url.path.split("/")[1]), outcome, second)
     elif url.path == "deployments":
         pipeline.list(project, outcome, second)
     else:

@@ -47,6 +47,7 @@ def test_every_value_of_the_label_is_a_row() -> None:
         ("each", "../a b?c#d%", Request("deployments/..%2Fa%20b%3Fc%23d%25")),
         ("list", "", Request("deployments")),
         ("queue", "a/b&c", Request("queue/metrics", (("model", "a/b&c"),))),
+        ("revisions", "a b", Request("deployments/a%20b/revisions", (("limit", "1"),))),
     ],
 )
 def test_what_is_asked_for(name: Name, subject: str, request_: Request) -> None:
@@ -57,11 +58,11 @@ def test_what_is_asked_for(name: Name, subject: str, request_: Request) -> None:
     ("name", "subjects"), [("list", [""]), ("queue", ["extra", "jobs"])], ids=["one list", "each queue once"]
 )
 def test_what_one_poll_of_a_project_is_about(name: Name, subjects: list[str]) -> None:
-    project = Project(Target("p", queues=("extra", "jobs")))
+    project = Project(Target("p", queues=("extra", "jobs"), has_scaling_queues=True))
     project = after("list", project, "", listed(one(autoscaling=BACKLOG), one("b", "dep_2", autoscaling=BACKLOG)))
     of = FETCHES[name].subjects
     assert of is not None
-    assert of(project) == subjects
+    assert of(project, at(0)) == subjects
 
 
 def test_deployments_are_polled_one_by_one() -> None:
@@ -87,7 +88,7 @@ def test_the_variables_that_become_labels_are_read(name: Name) -> None:
 
 
 @pytest.mark.parametrize("kind", ERRORS)
-@pytest.mark.parametrize("name", ["each", "queue"])
+@pytest.mark.parametrize("name", ["each", "queue", "revisions"])
 def test_an_error_means_what_it_says(name: Name, kind: type[ApiError]) -> None:
     failure = error(kind)
     assert FETCHES[name].failure(failure) is failure

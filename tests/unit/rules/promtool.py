@@ -21,7 +21,7 @@ Series = Mapping[str, Values]
 
 PROMTOOLS = [
     pytest.param(program, marks=pytest.mark.needs(program), id=name)
-    for name, program in (("installed", "promtool"), ("prometheus 3", ".tools/bin/promtool"))
+    for name, program in (("installed", "promtool"), ("prometheus 3", ".tools/prometheus/promtool"))
 ]
 OFF = tuple(name for name, alert in ALERTS.items() if not alert.enabled)
 LONG = 10  # minutes for which it stays bad once it fires

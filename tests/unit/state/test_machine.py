@@ -81,6 +81,7 @@ def target_of(config: Config) -> Target:
         limits,
         config.include,
         config.exclude,
+        has_scaling_queues=True,
     )
 
 

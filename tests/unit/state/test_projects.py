@@ -25,7 +25,8 @@ from tests.pipeline import at, run
 
 DOWN = ServerError("HTTP 503")
 GONE = NotFound("HTTP 404")
-LISTED, EACH = Target("p", stale_after=60.0), Target("p", ("a",), is_listed=False)
+LISTED = Target("p", stale_after=60.0, has_scaling_queues=True)
+EACH = Target("p", ("a",), is_listed=False)
 SCALED = {"metric": "QueueBacklogPerWorker", "target": 1.0}
 
 
@@ -285,15 +286,23 @@ def test_queues_are_those_that_scale_a_deployment_and_those_configured() -> None
 @pytest.mark.parametrize(("error", "kept"), [(DOWN, queue(3)), (GONE, None)], ids=["503", "404"])
 def test_a_queue_that_fails_keeps_its_counts_but_for_a_404(error: ApiError, kept: Queue | None) -> None:
     before = after_queue(Project(LISTED), "q", queue(3), at(5))
-    after = after_failed_queue(before, "q", error).queues["q"]
+    after = after_failed_queue(before, "q", error, at(9)).queues["q"]
     assert (after.counts, after.poll.error, after.poll.succeeded) == (kept, error, at(5))
-    assert after_failed_queue(Project(LISTED), "q", error).queues["q"].counts is None
+    assert after_failed_queue(Project(LISTED), "q", error, at(9)).queues["q"].counts is None
 
 
 def test_a_reload_ends_queues_that_nobody_asks_for() -> None:
     target = replace(LISTED, queues=("x", "y"))
     before = after_queue(after_queue(Project(target), "x", queue(1), at(0)), "y", queue(2), at(0))
     assert list(reconfigured(before, replace(LISTED, queues=("y",))).queues) == ["y"]
+
+
+def test_a_reload_without_scaling_queues_ends_them_at_once() -> None:
+    target = replace(LISTED, queues=("extra",))
+    project = listed(Project(target), item("1", "a", autoscaling=SCALED))
+    for name in ("a", "extra"):
+        project = after_queue(project, name, queue(1), at(0))
+    assert list(reconfigured(project, replace(target, has_scaling_queues=False)).queues) == ["extra"]
 
 
 def test_a_list_forgets_the_queues_of_deployments_that_are_gone() -> None:

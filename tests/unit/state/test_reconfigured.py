@@ -24,7 +24,7 @@ def dated(id_: str, name: str, created: str | None) -> Reading:
 
 def test_a_reload_to_the_same_target_keeps_the_very_project() -> None:
     before = listed(Project(LISTED), item("1", "a"))
-    assert reconfigured(before, Target("p", stale_after=60.0)) is before
+    assert reconfigured(before, Target("p", stale_after=60.0, has_scaling_queues=True)) is before
 
 
 def test_a_new_project_is_empty() -> None:

@@ -15,7 +15,7 @@ from tests.pipeline import Pipeline, answer, at, deployment, failure, listing, r
 from tests.unit.state.stepping import cancelled_everywhere, stepped
 
 DOWN = ServerError("HTTP 503")
-LISTED = Target("p", stale_after=60.0)
+LISTED = Target("p", stale_after=60.0, has_scaling_queues=True)
 QUEUED = {"metric": "QueueBacklogPerWorker", "target": 1.0}
 
 

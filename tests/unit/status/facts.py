@@ -38,6 +38,7 @@ async def facts_of(store: Store, *projects: ProjectFacts, **more: object) -> Fac
         "shard": (0, 1),
         "projects": projects or (project(),),
         "snapshot": await store.snapshot(now),
+        "prices": {},
     }
     return Facts(**{**fields, **more})  # type: ignore[arg-type]  # the test's own
 

@@ -8,7 +8,7 @@ from starlette.responses import PlainTextResponse
 
 from exporter.web.app import Reload, build
 from tests.pipeline import run
-from tests.unit.web.serving import serving
+from tests.unit.web.asgi import serving
 
 METRICS = PlainTextResponse("metrics")
 

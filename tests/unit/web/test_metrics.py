@@ -16,7 +16,7 @@ from exporter.web.metrics import PIECE, MetricsEndpoint
 from exporter.web.publisher import Publisher
 from tests.pipeline import at, run
 from tests.unit.status.facts import fleet_of, replica, well
-from tests.unit.web.serving import raw, serving
+from tests.unit.web.asgi import raw, serving
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 SMALL, LARGE = 2, 300
