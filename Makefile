@@ -54,10 +54,10 @@ fuzz: $(STAMP)  ## coverage-guided, for SECONDS; what it finds lies in .fuzz (Li
 	$(BIN)/python -m tests.fuzz.fuzz_exposition -max_total_time=$(SECONDS) -max_len=4096 -timeout=20 \
 		-artifact_prefix=.fuzz/ .fuzz/new tests/fuzz/corpus
 
-mutants: $(STAMP)  ## change the core in small ways; shows which changes no test notices (an hour)
+mutants: $(STAMP)  ## change the core in small ways: which changes does no test notice? (hours; ARGS="--max-children 1" for one process)
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements/mutants.lock
-	$(BIN)/mutmut run
-	$(BIN)/mutmut results
+	$(BIN)/mutmut run $(ARGS)
+	$(BIN)/python -m tools.mutants
 
 bench: $(STAMP)  ## ratios, each measured side by side; JSON in .bench/bench.json
 	$(BIN)/python -m benchmarks.bench

@@ -227,6 +227,8 @@ def test_a_replicas_message_is_cut_and_not_counted() -> None:
     replica, dropped = read_replica(replica_status_message="m" * 1000 + "\0")
     assert replica.replica_status_message == "m" * (MAX_MESSAGE - 1) + "…"
     assert dropped == ()
+    for message in ("m", "m" * MAX_MESSAGE):
+        assert read_replica(replica_status_message=message)[0].replica_status_message == message
 
 
 def test_no_value_of_a_variable_is_kept_but_the_revision() -> None:
@@ -294,8 +296,11 @@ def test_a_replica_without_a_name_is_refused(event: object) -> None:
 
 @pytest.mark.parametrize("odd", ["\ud800", "\0", ""])
 def test_an_unknown_field_may_have_any_name(odd: str) -> None:
-    reading = read(**{odd: 1}, autoscaling={odd: 1, "target": 3}, replica_events={"r": {odd: 1, "image": 5}})
+    volumes = [{odd: 1, "name": "v"}]
+    replicas = {"r": {odd: 1, "image": 5}}
+    reading = read(**{odd: 1}, autoscaling={odd: 1, "target": 3}, replica_events=replicas, volumes=volumes)
     assert reading.deployment.autoscaling is not None
+    assert [volume.name for volume in reading.deployment.volumes or ()] == ["v"]
     assert (reading.deployment.id, reading.deployment.autoscaling.target) == ("1", 3)
     assert reading.dropped == refused("replica_events.*.image")
 
@@ -315,8 +320,17 @@ def test_a_queue_has_what_can_be_read(body: object, waiting: float | None, runni
 
 
 @pytest.mark.parametrize(
-    "body", [{}, [], None, 3, {"messages_waiting": None}, {"error": {}}, {"messages_waiting": "x"}]
+    ("body", "reason"),
+    [
+        ([], "a JSON list"),
+        (None, "a JSON NoneType"),
+        (3, "a JSON int"),
+        ({}, "the answer has none of a queue's fields"),
+        ({"error": {}}, "the answer has none of a queue's fields"),
+        ({"messages_waiting": None}, "the answer has none of a queue's fields"),
+        ({"messages_waiting": "x"}, "the answer has none of a queue's fields"),
+    ],
 )
-def test_a_body_that_is_no_queue_is_refused(body: object) -> None:
-    with pytest.raises(InvalidResponse):
+def test_a_body_that_is_no_queue_is_refused_with_the_reason(body: object, reason: str) -> None:
+    with pytest.raises(InvalidResponse, match=reason):
         read_queue(answer(body))

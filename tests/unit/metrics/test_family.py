@@ -37,13 +37,13 @@ def test_a_value_is_one_sample_and_none_is_none(number: float | None, samples: l
     [("a", 3, [(("a",), 3.0)]), (None, 0, [(("",), 0.0)]), ("a", None, [])],
 )
 def test_a_labelled_value(label: str | None, number: float | None, samples: list[Any]) -> None:
-    shape: Any = labelled(lambda _: label, lambda _: number)
-    assert list(shape(None)) == samples
+    shape: Any = labelled(lambda subject: subject[0], lambda subject: subject[1])
+    assert list(shape((label, number))) == samples
 
 
 def test_an_info_is_always_1_and_an_absent_label_is_empty() -> None:
-    shape: Any = info(lambda _: "a", lambda _: None)
-    assert list(shape(None)) == [(("a", ""), 1.0)]
+    shape: Any = info(lambda subject: subject, lambda _: None)
+    assert list(shape("a")) == [(("a", ""), 1.0)]
 
 
 @pytest.mark.parametrize(

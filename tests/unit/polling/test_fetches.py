@@ -9,6 +9,7 @@ import pytest
 from exporter.api.client import Request
 from exporter.api.errors import ERRORS, ApiError, InvalidResponse, NotFound
 from exporter.api.listing import Listing
+from exporter.labels import Labels
 from exporter.polling.fetches import FETCHES, Name, Reader
 from exporter.state.records import Limits, Project, Target
 from tests.pipeline import at, run
@@ -75,6 +76,15 @@ def test_a_good_answer_fills_its_own_mapping_only() -> None:
     queue = after("queue", deployment, "jobs", QUEUE_BODY)
     assert queue.records is deployment.records
     assert set(queue.queues) == {"jobs"}
+
+
+@pytest.mark.parametrize("name", ["each", "list"])
+def test_the_variables_that_become_labels_are_read(name: Name) -> None:
+    variables = [{"name": "TEAM", "value": "search"}, {"name": "OTHER", "value": "x"}]
+    target = Target("p", ("chat",), name == "list", labels=Labels(variables={"TEAM": "label_team"}))
+    answer = body(environment_variables=variables) if name == "each" else listed(one(environment_variables=variables))
+    (record,) = after(name, Project(target), "chat", answer).records.values()
+    assert record.labels == (("label_team", "search"),)
 
 
 @pytest.mark.parametrize("kind", ERRORS)

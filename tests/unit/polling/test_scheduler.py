@@ -3,10 +3,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import structlog
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_SUBMITTED, JobSubmissionEvent
 
 from exporter.polling.plan import Plan
 from exporter.polling.scheduler import Scheduler, Spread, spread
@@ -46,6 +47,7 @@ def test_first_at_once_then_at_the_phase_then_at_the_interval() -> None:
 def test_second_polls_are_even_over_the_interval() -> None:
     plans = [Plan("p", "each", 30.0, key) for key in "abc"]
     assert [(first, phase) for _, first, phase in spread(plans, {"p": 0.2})] == [(0, 40), (0.2, 20), (0.4, 30)]
+    assert [(first, phase) for _, first, phase in spread(plans[:2], {})] == [(0, 15), (0, 30)]
 
 
 def test_a_slow_poll_never_overlaps_itself_and_what_it_cost_is_counted() -> None:
@@ -76,7 +78,54 @@ def test_a_slow_poll_never_overlaps_itself_and_what_it_cost_is_counted() -> None
     assert missed.count >= 4
 
 
-def test_a_clock_set_back_does_not_stop_the_polls() -> None:
+def due(made: Scheduler, second: float, code: int = EVENT_JOB_SUBMITTED) -> None:
+    """APScheduler says that the poll of this second was started, or was not because another one runs."""
+    moment = START + timedelta(seconds=second)
+    made._jobs._dispatch_event(JobSubmissionEvent(code, "each/p/a", "default", [moment]))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "missed"),
+    [
+        pytest.param((0, 30, 60), 0, id="all ran"),
+        pytest.param((0, 29.9, 60.1), 0, id="a little early and late"),
+        pytest.param((0, 150), 4, id="five that came as one"),
+        pytest.param((0, 60, 90, 150), 2, id="one of two, twice"),
+        pytest.param((0, 15), 0, id="the second comes after half an interval"),
+    ],
+)
+def test_polls_that_a_late_loop_merges_are_missed(seconds: tuple[float, ...], missed: int) -> None:
+    counted = Missed()
+    made = Scheduler(counted)
+    made.plan([Plan("p", "each", 30.0, "a")], nothing, {})
+    for second in seconds:
+        due(made, second)
+    assert counted.count == missed
+    due(made, seconds[-1] + 30, EVENT_JOB_MAX_INSTANCES)
+    assert counted.count == missed + 1
+
+
+def test_what_was_due_before_a_step_of_the_clock_or_another_plan_is_not_counted_as_missed() -> None:
+    counted = Missed()
+
+    async def live() -> None:
+        made = Scheduler(counted)
+        made.plan([Plan("p", "each", 30.0, "a")], nothing, {})
+        made._jobs.start(paused=True)
+        due(made, 0)
+        made._shift(3600.0)
+        due(made, 3630)
+        made.plan([], nothing, {})
+        due(made, 9000, EVENT_JOB_MAX_INSTANCES)
+        made.plan([Plan("p", "each", 30.0, "a")], nothing, {})
+        due(made, 9000)
+        made.stop()
+
+    asyncio.run(live())
+    assert counted.count == 0
+
+
+def test_a_clock_set_back_does_not_stop_the_polls(caplog: pytest.LogCaptureFixture) -> None:
     """Only the offset is set back an hour, so the poll that is due in an hour moves to now."""
     polled: list[str] = []
 
@@ -96,6 +145,7 @@ def test_a_clock_set_back_does_not_stop_the_polls() -> None:
         made.stop()
 
     asyncio.run(poll())
+    assert caplog.records == [], "nothing failed inside APScheduler"
 
 
 @pytest.mark.parametrize("step", [3600.0, -3600.0], ids=["forward", "back"])
@@ -124,7 +174,8 @@ def test_a_step_of_the_clock_moves_what_is_due_with_it(step: float) -> None:
     with structlog.testing.capture_logs() as lines:
         asyncio.run(poll())
     assert (polled, missed.count) == (["a"], 0)
-    assert [(line["event"], line["step"]) for line in lines] == [("clock was set", f"{step:+.1f}s")]
+    effect = "polls keep their intervals"
+    assert lines == [{"event": "clock was set", "log_level": "warning", "step": f"{step:+.1f}s", "effect": effect}]
 
 
 EACH = {key: Plan("p", "each", 3600.0, key) for key in "abc"}

@@ -65,6 +65,21 @@ def choice(target: Target, *items: Item) -> tuple[dict[str, str | None], list[Dr
             {"a": "2", "1": "1"},
             id="one of known age before one of unknown",
         ),
+        pytest.param(
+            Target("p", ("a",)),
+            [item("1", "a", None, cpu=2), item("2", "a", None, cpu=1)],
+            {"a": "1", "2": "2"},
+            id="of unknown age, the smaller ID",
+        ),
+        pytest.param(
+            Target("p", ("a",)),
+            [item(None, "a", None, cpu=2), item("1", "a", None, cpu=1)],
+            {"a": None, "1": "1"},
+            id="of unknown age, one without an ID",
+        ),
+        pytest.param(
+            Target("p", ("a",)), [unreadable("1", "a"), item("2", "a")], {"a": "2", "1": "1"}, id="a readable one first"
+        ),
         pytest.param(Target("p", ()), [item("1", "a")], {}, id="nothing configured"),
         pytest.param(
             Target("p", include=("a.*",), exclude=(".*x",)),
@@ -105,6 +120,13 @@ def test_which_of_two_forms_of_one_deployment_is_shown_does_not_depend_on_their_
     one, other = item("1", "a", status="Ready"), item("1", "a", status="Failed")
     found, _, _ = run(chosen(ALL, [one, other]))
     assert run(chosen(ALL, [other, one]))[0] == found
+
+
+@pytest.mark.parametrize(("one", "other"), [("a", "b"), (None, "a")], ids=["two names", "no name"])
+def test_of_two_names_of_one_deployment_the_smaller_is_shown(one: str | None, other: str) -> None:
+    twice = [item("1", one, cpu=2), item("1", other, cpu=1)]
+    for order in (twice, twice[::-1]):
+        assert run(chosen(ALL, order))[0]["1"].name == one
 
 
 def test_beyond_the_limit_the_smallest_ids_are_kept_whatever_the_order() -> None:

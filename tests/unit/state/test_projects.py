@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -56,6 +57,15 @@ def test_a_good_answer_makes_a_record() -> None:
     record = project.records["a"]
     assert (record.name, record.poll.error, record.poll.succeeded) == ("a", None, at(5))
     assert state_of(record).status == "Ready"
+
+
+def test_one_by_one_too_a_replica_takes_the_time_from_its_first_sight_to_start() -> None:
+    waiting = polled(
+        polled(Project(EACH), "a", item("1", replica_events={})), "a", item("1", replica_events={"r": Replica()}), 10
+    )
+    ready = Replica(replica_status="Running", replica_ready_since=datetime.fromtimestamp(at(25).unix, UTC).isoformat())
+    counts = polled(waiting, "a", item("1", replica_events={"r": ready}), 30).records["a"].history.counts
+    assert (counts.startups, counts.startup_seconds) == (1, 15.0)
 
 
 def test_an_equal_answer_keeps_the_very_state_and_history() -> None:
@@ -256,95 +266,6 @@ def test_replicas_beyond_the_limit_are_left_out(limits: Limits, shown: str, drop
     others = polled(Project(EACH), "a", item("1", replica_events=REPLICAS))
     again = reconfigured(others, replace(EACH, limits=limits)).records["a"].state
     assert again == state
-
-
-def test_a_reload_to_the_same_target_keeps_the_very_project() -> None:
-    before = listed(Project(LISTED), item("1", "a"))
-    assert reconfigured(before, Target("p", stale_after=60.0, has_scaling_queues=True)) is before
-
-
-def test_a_new_project_is_empty() -> None:
-    assert reconfigured(None, LISTED) == Project(LISTED)
-
-
-def test_a_reload_to_another_fetch_begins_anew() -> None:
-    before = polled(Project(EACH), "a", item("1", "a"))
-    assert reconfigured(before, replace(EACH, is_listed=True)).records == {}
-
-
-@pytest.mark.parametrize(
-    ("target", "kept"),
-    [
-        pytest.param(Target("p"), "12", id="everything"),
-        pytest.param(Target("p", exclude=("a",)), "2", id="exclude"),
-        pytest.param(Target("p", include=("a",)), "1", id="include"),
-        pytest.param(Target("p", ("2",)), "2", id="configured by ID"),
-        pytest.param(Target("p", ()), "", id="nothing configured"),
-        pytest.param(Target("p", shard_index=0, shard_total=2), "1", id="a shard"),
-        pytest.param(Target("p", shard_index=1, shard_total=2), "2", id="the other shard"),
-    ],
-)
-def test_a_reload_keeps_what_is_still_wanted(target: Target, kept: str) -> None:
-    before = listed(Project(Target("p", stale_after=10)), item("1", "a"), item("2", "b"))
-    after = reconfigured(before, target)
-    assert "".join(after.records) == kept
-    for key in kept:
-        assert after.records[key] == before.records[key]
-        assert after.records[key].state is before.records[key].state
-    assert after.target is target
-    assert after.listing is before.listing
-
-
-def test_a_reload_of_one_by_one_keeps_what_is_still_configured() -> None:
-    before = Project(Target("p", ("a", "b"), is_listed=False))
-    before = after_failed_one(polled(before, "a", item("1", "a")), "b", DOWN)
-    after = reconfigured(before, Target("p", ("b", "c"), is_listed=False))
-    assert after.records == {"b": before.records["b"]}
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "key"),
-    [
-        pytest.param(Target("p"), Target("p", ("a",)), "a", id="discovered, then configured by name"),
-        pytest.param(Target("p", ("a",)), Target("p"), "1", id="configured by name, then discovered"),
-        pytest.param(Target("p", ("a",)), Target("p", ("1",)), "1", id="configured by name, then by ID"),
-    ],
-)
-def test_a_deployment_that_is_wanted_in_another_way_goes_on(before: Target, after: Target, key: str) -> None:
-    """Its counters belong to ID and shown name, which are the same; a list that fails now is a failed poll of it."""
-    project = listed(Project(before), item("1", "a", status="Ready"))
-    project = reconfigured(listed(project, item("1", "a", status="Failed"), second=1), after)
-    assert list(project.records) == [key]
-    failed = after_failed_list(project, DOWN)
-    assert errors(failed) == {key: "server_error"}
-    project = listed(project, item("1", "a", status="Ready"), second=2)
-    assert project.records[key].history.counts.status_changes == {"Failed": 1, "Ready": 1}
-
-
-def test_after_a_reload_a_configured_name_is_still_of_the_oldest() -> None:
-    old, young = item("2", "a", created_at="2026-01-01T00:00:00Z"), item("1", "a", created_at="2026-05-01T00:00:00Z")
-    before = listed(Project(Target("p")), young, old)
-    after = reconfigured(before, Target("p", ("a",)))
-    assert {key: state_of(record).id for key, record in after.records.items()} == {"a": "2", "1": "1"}
-    assert {key: state_of(record).id for key, record in reconfigured(after, Target("p")).records.items()} == {
-        "1": "1",
-        "2": "2",
-    }
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        pytest.param(Target("p", ("x",)), Target("p"), id="a configured one that was not found"),
-        pytest.param(Target("p", ("x",)), Target("p", ("y",)), id="one that is not configured any more"),
-        pytest.param(Target("p"), Target("p", exclude=("x",)), id="an unreadable one that is excluded"),
-    ],
-)
-def test_a_reload_keeps_no_record_without_state_that_nobody_asks_for(before: Target, after: Target) -> None:
-    items = [Unreadable("1", "x", InvalidResponse("too large"))] if before.keys is None else []
-    project = listed(Project(before), *items)
-    assert len(project.records) == 1
-    assert reconfigured(project, after).records == {}
 
 
 def queue(waiting: float) -> Queue:

@@ -7,8 +7,8 @@ import pytest
 
 from exporter.api.errors import ApiError, NotFound, ServerError
 from exporter.api.listing import Listing
-from exporter.api.models import DROP_REASONS, read_object
-from exporter.state.projects import after_failed_list, after_list
+from exporter.api.models import DROP_REASONS, Queue, read_object
+from exporter.state.projects import after_failed_list, after_list, after_queue
 from exporter.state.records import Limits, Project, Target
 from exporter.state.store import Store
 from tests.pipeline import Pipeline, answer, at, deployment, failure, listing, run
@@ -261,6 +261,14 @@ def test_a_queue_is_shown_until_it_is_stale_or_its_deployment_is_gone() -> None:
     assert queues(pipeline, 61) == {"a": 5}
     pipeline.list("p", listing(), 62)
     assert queues(pipeline, 62) == {}
+
+
+def test_a_queue_that_was_read_while_a_list_ended_its_deployment_is_gone() -> None:
+    pipeline = with_list(deployment("1", "a", autoscaling=QUEUED))
+    before = value(pipeline.store)
+    assert pipeline.store.commit(before, after_queue(before, "a", Queue(messages_waiting=1), at(0)))
+    assert pipeline.store.commit(before, run(after_list(before, Listing(()), at(1))))
+    assert value(pipeline.store).queues == {}
 
 
 def test_a_list_that_is_cancelled_anywhere_commits_nothing() -> None:
