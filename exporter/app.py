@@ -242,10 +242,10 @@ class App:
         self._put_in_place(new, targets)
         if renderer is not None:
             self._publisher.use(renderer)
-        for name in old.pollers.keys() - new.pollers.keys():
-            self.metrics.end_project(name)
         for poller in retired:
             await poller.close()
+        for name in old.pollers.keys() - new.pollers.keys():
+            self.metrics.end_project(name)  # after its last request has ended, which counts
         self._schedule(new, kept)  # now, since a plan whose cancelled poll has not ended would be skipped
         await self._publisher.render_or_keep()  # what has left the configuration is gone when the reload is reported
         log.info("reloaded", projects=",".join(new.pollers), polls=len(new.plans))

@@ -231,6 +231,29 @@ def test_a_project_that_leaves_takes_all_its_series_along(api: FaultyApi) -> Non
     bounded(test())
 
 
+def test_a_request_that_a_reload_ends_leaves_no_series_of_its_project(api: FaultyApi) -> None:
+    async def test() -> None:
+        reached = asyncio.Event()
+
+        async def hang(_: asyncio.StreamWriter) -> None:
+            reached.set()
+            await asyncio.sleep(60)
+
+        api.answers |= {"p": listed(GOOD), "q": hang}
+        configuration = Configuration(project("p", api.url("p")), project("q", api.url("q")))
+        async with running(configuration) as daemon:
+
+            async def is_reached() -> bool:
+                return reached.is_set()
+
+            await eventually(is_reached)
+            configuration.projects = configuration.projects[:1]
+            assert await daemon.reload() == (200, "Reloaded.")
+            assert not any('project="q"' in line for line in await daemon.metrics())
+
+    bounded(test())
+
+
 def test_what_is_under_way_at_a_reload_is_not_committed(api: FaultyApi) -> None:
     """The old configuration's answer comes when the new one is in place, and its poll counts as none."""
 
