@@ -4,6 +4,7 @@ SECONDS ?= 60
 MINUTES ?= 10
 IMAGE ?= together-exporter:latest
 BIN := .venv/bin
+RUN_STAMP := .venv/.run
 STAMP := .venv/.installed
 LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-config --upgrade --quiet \
 	--custom-compile-command 'make lock'
@@ -14,8 +15,8 @@ help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
 		printf '%-12s %s\n' "$$name" "$$text"; done
 
-demo: $(STAMP)  ## simulator and exporter together; Ctrl-C ends it
-	$(BIN)/together-exporter demo $(ARGS)
+demo: $(RUN_STAMP)  ## simulator and exporter together; Ctrl-C ends it
+	@$(BIN)/python -m exporter demo $(ARGS)
 
 demo-stack: $(STAMP)  ## demo, with Prometheus and Alertmanager, and Grafana where there is one; Ctrl-C ends them
 	$(BIN)/python -m tools.demo_stack $(ARGS)
@@ -88,8 +89,14 @@ clean:  ## remove what these targets have made, except what is committed
 	rm -rf .venv .sbom .tools dist .fuzz .bench mutants
 
 # pip is driven from outside: some distributions ship Python without the module that puts pip into an environment.
-$(STAMP): requirements/dev.lock pyproject.toml
-	$(PYTHON) -m venv --without-pip --clear .venv
+# `make demo` needs these packages only; all other targets add theirs.
+$(RUN_STAMP): requirements/run.lock
+	@echo "Installing what the exporter runs on into .venv"
+	@$(PYTHON) -m venv --without-pip --clear .venv
+	@$(PYTHON) -m pip --python $(BIN)/python install --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(STAMP): $(RUN_STAMP) requirements/dev.lock pyproject.toml
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements/dev.lock
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --no-deps --no-build-isolation -e .
 	touch $@

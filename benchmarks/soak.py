@@ -1,4 +1,4 @@
-"""Hours in minutes: a fleet with churn and faults, scrapes, reloads; does anything leak, fail or get slower?"""
+"""Hours in minutes: a fleet with churn and faults, scrapes, reloads and attacks. Does anything leak or fail?"""
 
 from __future__ import annotations
 
@@ -18,20 +18,36 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import cycle
+from itertools import count, cycle
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.attacks import (
+    ATTACK_LASTS,
+    SCRAPER,
+    Attacks,
+    LogPipe,
+    guess,
+    log_pipe,
+    pipeline,
+    web_config,
+)
+
 CLIENTS, SCRAPES_PER_SECOND = 4, 20.0
 RELOAD_EVERY = 10.0  # s
 SAMPLE_EVERY = 2.0  # s
+ROUND = 4 * RELOAD_EVERY  # s; each configuration once, and each attack
+QUIET_AFTER = 2 * ATTACK_LASTS + 2.0  # s in a round; memory and files are sampled between the attacks
+UNREAD = 3  # the log is not read in one of so many rounds
 PATHS = ("/metrics", "/-/healthy", "/", "/api/v1/status")  # the first two at each turn of a client
 PAGE_EVERY = 20  # turns
 WARM_UP = 0.2  # of the time; caches fill and the allocator finds its size
-MOST_GROWTH = 0.05
+MOST_GROWTH = 0.03
 KEY = "soak"
 MISSED = "together_exporter_polls_missed_total"
+DROPPED = "together_exporter_log_lines_dropped_total"
+RELOADED = "together_exporter_config_last_reload_successful"
 PROJECT = "  - {{name: {name}, base_url: 'http://{api}', max_requests_per_second: 50{more}}}\n"
 NAMED = ", deployments: [chat-000, embed-001, diffuse-004], fetch: each, queue: true"
 
@@ -45,7 +61,10 @@ class Tally:
     memory: list[int] = field(default_factory=list)  # bytes resident
     files: list[int] = field(default_factory=list)
     reloads: int = 0
+    refused: int = 0
     parsed: int = 0
+    peak: int = 0  # bytes resident
+    attacks: Attacks = field(default_factory=Attacks)
 
 
 def main() -> int:
@@ -54,18 +73,28 @@ def main() -> int:
     seconds = 60 * parser.parse_args().minutes
     with tempfile.TemporaryDirectory() as folder:
         api, web = free_address(), free_address()
-        config = Path(folder) / "exporter.yml"
+        config, log = Path(folder) / "exporter.yml", Path(folder) / "serve.log"
         variants = _variants(api)
         _put(config, variants[0])
         scenario = Path(__file__).parent / "soak.yml"
         simulate = ["simulate", f"--listen-address={api}", f"--scenario={scenario}", "--speed=10"]
-        serve = ["serve", f"--config.file={config}", f"--web.listen-address={web}"]
-        with _running(simulate, folder), _running(serve, folder) as daemon:
+        serve = ["serve", f"--config.file={config}", f"--web.listen-address={web}", "--log.level=debug"]
+        serve.append(f"--web.config.file={web_config(Path(folder))}")
+        with log_pipe(log) as pipe, _running(simulate, None), _running(serve, pipe.stderr) as daemon:
             _wait_for(web)
-            tally = _soak(web, daemon, config, variants, seconds)
+            tally = _soak(web, daemon, _Inputs(config, variants, pipe), seconds)
             page = _get(http.client.HTTPConnection(web, timeout=30), "/metrics").decode()
-            log = (Path(folder) / "serve.log").read_text(encoding="utf-8")
-    return _report(tally, page, log, seconds)
+        lines = log.read_text(encoding="utf-8")
+    return _report(tally, page, lines, seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What a soak changes while the exporter runs. `variants`: of the configuration; the last one is refused."""
+
+    config: Path
+    variants: list[str]
+    log: LogPipe
 
 
 def _variants(api: str) -> list[str]:
@@ -76,27 +105,65 @@ def _variants(api: str) -> list[str]:
     return [base + one + two, base + one, base + one + two, base + one + two + "replica_metric: false\n"]
 
 
-def _soak(web: str, daemon: subprocess.Popen[bytes], config: Path, variants: list[str], seconds: float) -> Tally:
+def _soak(web: str, daemon: subprocess.Popen[bytes], inputs: _Inputs, seconds: float) -> Tally:
     tally, stop = Tally(), threading.Event()
     threads = [threading.Thread(target=_scrape, args=(web, tally, stop, n)) for n in range(CLIENTS)]
+    threads.append(threading.Thread(target=_reload, args=(web, daemon, inputs, tally, stop)))
+    threads.append(threading.Thread(target=_attack, args=(web, inputs.log, tally.attacks, stop)))
+    start = time.monotonic()
     for thread in threads:
         thread.start()
-    end, next_reload, variant = time.monotonic() + seconds, time.monotonic() + RELOAD_EVERY, cycle(variants)
-    while (now := time.monotonic()) < end and daemon.poll() is None:
-        tally.memory.append(resident(daemon.pid))
-        tally.files.append(len(os.listdir(f"/proc/{daemon.pid}/fd")))
-        if now >= next_reload:
-            _put(config, next(variant))
-            daemon.send_signal(signal.SIGHUP)
-            tally.reloads += 1
-            next_reload += RELOAD_EVERY
+    while (passed := time.monotonic() - start) < seconds and daemon.poll() is None:
+        if passed % ROUND > QUIET_AFTER:
+            tally.memory.append(resident(daemon.pid))
+            tally.files.append(len(os.listdir(f"/proc/{daemon.pid}/fd")))
         stop.wait(SAMPLE_EVERY)
     stop.set()
     for thread in threads:
         thread.join()
     if daemon.poll() is not None:
         tally.failures.append(f"the exporter ended with {daemon.returncode}")
+    else:
+        status = Path(f"/proc/{daemon.pid}/status").read_text(encoding="ascii")
+        tally.peak = 1024 * int(re.search(r"VmHWM:\s+(\d+)", status)[1])  # type: ignore[index]  # always there
     return tally
+
+
+def _reload(web: str, daemon: subprocess.Popen[bytes], inputs: _Inputs, tally: Tally, stop: threading.Event) -> None:
+    """One configuration after the other; each is applied or refused as it should be before the next."""
+    start, connection = time.monotonic(), http.client.HTTPConnection(web, timeout=10)
+    for number, variant in enumerate(cycle(inputs.variants), 1):
+        _put(inputs.config, variant)
+        daemon.send_signal(signal.SIGHUP)
+        tally.reloads += 1
+        if stop.wait(start + RELOAD_EVERY * number - time.monotonic()):
+            connection.close()
+            return
+        should_be = variant != inputs.variants[-1]
+        try:
+            is_applied = bool(_value(_get(connection, "/metrics").decode(), RELOADED))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            tally.failures.append(f"/metrics after a reload: {error!r}")
+            connection.close()
+            continue
+        tally.refused += not is_applied
+        if is_applied != should_be:
+            tally.failures.append(f"a reload that {'was' if is_applied else 'was not'} applied")
+
+
+def _attack(web: str, log: LogPipe, seen: Attacks, stop: threading.Event) -> None:
+    """Each attack at the start of each round; the log is not read during some rounds."""
+    start = time.monotonic()
+    for number in count():
+        if stop.wait(max(start + ROUND * number - time.monotonic(), 0.0)):
+            break
+        if number % UNREAD == 0:
+            log.reading.clear()
+        else:
+            log.reading.set()
+        pipeline(web, seen, stop)
+        guess(web, seen, stop)
+    log.reading.set()
 
 
 def _scrape(web: str, tally: Tally, stop: threading.Event, number: int) -> None:
@@ -122,7 +189,7 @@ def _scrape(web: str, tally: Tally, stop: threading.Event, number: int) -> None:
 
 def _get(connection: http.client.HTTPConnection, path: str) -> bytes:
     """The inflated body. Raises ValueError where the answer is none."""
-    connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
+    connection.request("GET", path, headers={"Accept-Encoding": "gzip", **SCRAPER})
     response = connection.getresponse()
     body = response.read()
     if response.status != http.client.OK:
@@ -149,7 +216,7 @@ def _report(tally: Tally, page: str, log: str, seconds: float) -> int:
     """The table, and 1 where a promise is broken."""
     memory = _start_and_end(tally.memory, statistics.median)
     files = _start_and_end(tally.files, statistics.mean)  # connections come and go; a leak lifts them all
-    missed = float(re.search(rf"^{MISSED} (\S+)$", page, re.MULTILINE)[1])  # type: ignore[index]  # always there
+    missed, dropped, attacks = _value(page, MISSED), _value(page, DROPPED), tally.attacks
     polls = sum(map(float, re.findall(r"^together_exporter_polls_total\{.*\} (\S+)$", page, re.MULTILINE)))
     failed = sum(map(float, re.findall(r"^together_exporter_poll_failures_total\{.*\} (\S+)$", page, re.MULTILINE)))
     scrapes, health, pages, _ = (sorted(values) for values in tally.latencies.values())
@@ -167,8 +234,16 @@ def _report(tally: Tally, page: str, log: str, seconds: float) -> int:
         ),
         ("polls, failed by the API's faults", f"{polls:.0f}, {failed:.0f} (running projects only)", ""),
         ("polls missed", f"{missed:.0f}", "0"),
-        ("reloads, refused ones among them", f"{tally.reloads}, {log.count('reload refused')}", ""),
+        ("reloads, refused ones among them", f"{tally.reloads}, {tally.refused}", ""),
+        ("pipelined requests that were taken", f"{attacks.sent / 2**20:.0f} MiB", ""),
+        (
+            "guessed passwords",
+            ", ".join(f"{number} x {status}" for status, number in sorted(attacks.guesses.items())),
+            "",
+        ),
+        ("log lines, dropped ones among them", f"{log.count(chr(10)) + dropped:.0f}, {dropped:.0f}", ""),
         ("resident memory, median at start and end", _change(memory, 2**20, "MiB "), f"+{MOST_GROWTH:.0%} at most"),
+        ("peak of resident memory", f"{tally.peak / 2**20:.1f} MiB", ""),
         ("open files, mean at start and end", _change(files, 1, ""), f"+{MOST_GROWTH:.0%} at most"),
         ("tracebacks in the log", str(log.count("Traceback")), "0"),
     ]
@@ -181,10 +256,18 @@ def _report(tally: Tally, page: str, log: str, seconds: float) -> int:
     return int(bool(tally.failures) or missed > 0 or grew or "Traceback" in log)
 
 
+def _value(page: str, series: str) -> float:
+    """Of a series without labels that is always there. Raises ValueError where it is not."""
+    found = re.search(rf"^{series} (\S+)$", page, re.MULTILINE)
+    if found is None:
+        raise ValueError(f"no {series}")
+    return float(found[1])
+
+
 def _start_and_end(samples: list[int], measure: Callable[[list[int]], float]) -> tuple[float, float]:
-    """The measure of the first and of the last fifth of what follows the warm-up."""
+    """The measure of the first and of the last quarter of what follows the warm-up."""
     steady = samples[int(len(samples) * WARM_UP) :]
-    part = max(len(steady) // 5, 1)
+    part = max(len(steady) // 4, 1)
     return measure(steady[:part]), measure(steady[-part:])
 
 
@@ -226,16 +309,16 @@ def _wait_for(address: str, patience: float = 30.0) -> None:
 
 
 @contextmanager
-def _running(words: list[str], folder: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A command of ours with its log in the folder; ended by its ID."""
+def _running(words: list[str], stderr: int | None) -> Iterator[subprocess.Popen[bytes]]:
+    """A command of ours; ended by its ID. `stderr`: None drops its log."""
     command = [sys.executable, "-m", "exporter", *words]
-    with (Path(folder) / f"{words[0]}.log").open("wb") as log:
-        process = subprocess.Popen(command, stderr=log, env={**os.environ, "TOGETHER_API_KEY": KEY})
-        try:
-            yield process
-        finally:
-            process.terminate()
-            process.wait(30)
+    log = subprocess.DEVNULL if stderr is None else stderr
+    process = subprocess.Popen(command, stderr=log, env={**os.environ, "TOGETHER_API_KEY": KEY})
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 if __name__ == "__main__":

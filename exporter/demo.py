@@ -17,11 +17,11 @@ from exporter.simulator.app import Simulator
 from exporter.web.listener import show_address
 
 GUIDE = """\
-together-exporter demo: scenario {scenario}, {speed:g} simulated seconds a second; Ctrl-C ends it
+Open http://{exporter}/ in a browser; Ctrl-C ends the demo.
 
   metrics    http://{exporter}/metrics
-  page       http://{exporter}/
-  simulator  http://{simulator}/v1/deployments   (any bearer key)
+  simulator  http://{simulator}/v1/deployments   (accepts any bearer key)
+  scenario   {scenario}, {speed:g} simulated seconds per second
 
   watch -n1 "curl -s http://{exporter}/metrics | grep -E 'replicas_(ready|desired)'"
 """

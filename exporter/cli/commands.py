@@ -18,7 +18,7 @@ import uvloop
 
 from exporter.app import App
 from exporter.cli import rules
-from exporter.cli.options import PROGRAM, SERVE_OPTIONS, Run, completion, parser
+from exporter.cli.options import PROGRAM, SERVE_OPTIONS, Run, parser
 from exporter.metrics.reference import reference
 from exporter.self_metrics import described
 from exporter.settings.addresses import parse as parse_address
@@ -122,6 +122,8 @@ def _metrics(_: argparse.Namespace) -> int:
 
 
 def _completion(options: argparse.Namespace) -> int:
+    from exporter.cli.completion import completion  # noqa: PLC0415 - the daemon does without its imports
+
     print(completion(COMMANDS, options.shell))
     return FINE
 

@@ -16,11 +16,8 @@ from exporter.settings.problems import EXIT_CODE
 from exporter.simulator.scenario import SHIPPED
 
 PROGRAM = "together-exporter"
-DESCRIPTION = "Prometheus exporter for Together AI container deployments. Without a command it serves."
+DESCRIPTION = "Prometheus exporter for Together AI dedicated-container deployments. The default command is serve."
 SHELLS = ("bash", "zsh", "fish", "tcsh")
-FILES = frozenset(
-    {"config_file", "web.config_file", "scenario", "config", "directory"}
-)  # options whose value may be a file
 
 Path = tuple[str, str]
 SERVE_OPTIONS: tuple[Path, ...] = (
@@ -42,16 +39,31 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 GROUPS = {"web": "web", "log": "logging", "shard": "sharding"}
 
-NO_VARIABLES = "An option that names no variable has none."
-EPILOG = f"""\
+ENVIRONMENT = f"""
 environment:
-  TOGETHER_API_KEY, TOGETHER_BASE_URL   as of Together's own SDK; the key alone is a full configuration
-  {ENV_PREFIX}...                 every key of the file, such as {ENV_PREFIX}POLL_INTERVAL=1m
+  TOGETHER_API_KEY, TOGETHER_BASE_URL   same as in Together's SDK; the key alone is a complete configuration
+  {ENV_PREFIX}...                 any key of the configuration file, e.g. {ENV_PREFIX}POLL_INTERVAL=1m
 
 Precedence: flags, environment, file, defaults.
-Exit codes: 0 fine, 1 ran and failed, 2 unusable command line or configuration.
-{NO_VARIABLES}
-Documentation: {DOCUMENTATION}"""
+"""
+FAILURES = {  # what exit code 1 means
+    "": "the command failed while running",
+    "serve": "cannot listen on an address",
+    "check": "a poll failed (with --poll)",
+    "once": "a poll failed",
+    "demo": "cannot listen on an address",
+    "simulate": "cannot listen on an address",
+    "metrics": "cannot write the output",
+    "rules": "cannot write the output",
+    "dashboards": "cannot write the output",
+    "completion": "cannot write the output",
+}
+EXIT_CODES = """\
+exit codes:
+  0  success
+  1  {failure}
+  2  invalid command line, environment or configuration
+"""
 EXAMPLES = {
     "": "  TOGETHER_API_KEY=... together-exporter\n  together-exporter --config.file=together-exporter.yml\n"
     "  together-exporter check --poll\n  together-exporter demo",
@@ -120,32 +132,19 @@ def parser(commands: Mapping[str, Run]) -> Parser:
     return made
 
 
-def completion(commands: Mapping[str, Run], shell: str) -> str:
-    """A script for the shell. Without a command the options are those of `serve`."""
-    import shtab  # noqa: PLC0415 - only here
-
-    made = parser(commands)
-    _add_settings(made, SERVE_OPTIONS)
-    for action in (action for each in (made, *made.commands.values()) for action in each.actions()):
-        if action.dest in FILES:
-            action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab's way
-        elif action.dest in CHOICES:
-            action.choices = CHOICES[action.dest]
-    return str(shtab.complete(made, shell))
-
-
 def _epilog(command: str) -> str:
-    reads = command in {"", "serve", "check", "once"}
-    return f"examples:\n{EXAMPLES[command]}\n\n{EPILOG if reads else NO_VARIABLES}\n"
+    environment = ENVIRONMENT if command in {"", "serve", "check", "once"} else ""
+    exit_codes = EXIT_CODES.format(failure=FAILURES[command])
+    return f"examples:\n{EXAMPLES[command]}\n{environment}\n{exit_codes}\nDocumentation: {DOCUMENTATION}"
 
 
-def _add_settings(parser: argparse.ArgumentParser, paths: Sequence[Path]) -> None:
+def add_settings(parser: argparse.ArgumentParser, paths: Sequence[Path]) -> None:
     parser.add_argument_group("configuration").add_argument(
         "--config.file",
         dest="config_file",
         metavar="FILE",
         type=_not_empty,
-        help=f"The configuration, YAML. Without one TOGETHER_API_KEY is enough. [${FILE_VARIABLE}]",
+        help=f"Configuration file (YAML); optional if TOGETHER_API_KEY is set. [${FILE_VARIABLE}]",
     )
     groups = {section: parser.add_argument_group(title) for section, title in GROUPS.items() if section in dict(paths)}
     for section, name in paths:
@@ -183,17 +182,22 @@ def _default(value: object) -> str:
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("checking")
-    group.add_argument("--poll", action="store_true", help="Also ask the API once, and show what would be exported.")
-    group.add_argument("--output", choices=("text", "json"), default="text", help="The form. Default text.")
-    _add_settings(parser, SERVE_OPTIONS)
+    group.add_argument(
+        "--poll", action="store_true", help="Poll every deployment once and show what would be exported."
+    )
+    group.add_argument("--output", choices=("text", "json"), default="text", help="Output format. Default %(default)s.")
+    add_settings(parser, SERVE_OPTIONS)
 
 
 def _add_simulator(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("web")
     group.add_argument(
-        "--listen-address", default="127.0.0.1:10171", metavar="ADDRESS", help="Where it listens. Default %(default)s."
+        "--listen-address",
+        default="127.0.0.1:10171",
+        metavar="ADDRESS",
+        help="Address to listen on. Default %(default)s.",
     )
-    group.add_argument("--api-key", metavar="KEY", help="The only key to accept. By default any.")
+    group.add_argument("--api-key", metavar="KEY", help="API key to accept. Any key by default.")
     _add_scenario(parser, scenario="steady", speed=1.0)
 
 
@@ -204,30 +208,30 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
         dest="listen_address",
         default="127.0.0.1:0",
         metavar="ADDRESS",
-        help="Where the exporter listens; port 0 takes a free one. Default %(default)s.",
+        help="Address the exporter listens on; port 0 selects a free port. Default %(default)s.",
     )
     group.add_argument(
         "--simulator.listen-address",
         dest="simulator_address",
         default="127.0.0.1:0",
         metavar="ADDRESS",
-        help="Where the simulator listens. Default %(default)s.",
+        help="Address the simulator listens on. Default %(default)s.",
     )
     parser.add_argument_group("polling").add_argument(
-        "--poll-interval", default="1s", metavar="DURATION", help="How often it polls. Default %(default)s."
+        "--poll-interval", default="1s", metavar="DURATION", help="Interval between polls. Default %(default)s."
     )
     _add_scenario(parser, scenario="fleet", speed=10.0)
 
 
 def _add_scenario(parser: argparse.ArgumentParser, scenario: str, speed: float) -> None:
-    group = parser.add_argument_group("the simulated fleet")
+    group = parser.add_argument_group("simulation")
     parser.set_defaults(scenario=scenario, speed=speed)
     group.add_argument(
         "--scenario",
         metavar="NAME-OR-FILE",
-        help=f"{', '.join(SHIPPED)}, or a YAML file. Default {scenario}.",
+        help=f"Scenario: {', '.join(SHIPPED)}, or a YAML file. Default {scenario}.",
     )
-    group.add_argument("--deployments", type=int, metavar="N", help="How many deployments the fleet scenario has.")
+    group.add_argument("--deployments", type=int, metavar="N", help="Number of deployments in the fleet scenario.")
     group.add_argument(
         "--seed",
         type=int,
@@ -239,23 +243,23 @@ def _add_scenario(parser: argparse.ArgumentParser, scenario: str, speed: float) 
 
 
 def _add_completion(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("shell", choices=SHELLS, help="The shell.")
+    parser.add_argument("shell", choices=SHELLS, help="Shell to complete in.")
 
 
 COMMANDS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "serve": (
-        "Poll, and serve /metrics and the status page; what runs when no command is given.",
-        lambda command: _add_settings(command, SERVE_OPTIONS),
+        "Poll deployments and serve /metrics and the status page (default).",
+        lambda command: add_settings(command, SERVE_OPTIONS),
     ),
-    "check": ("Read the configuration, say what it is and what is wrong with it.", _add_check),
+    "check": ("Validate the configuration and report every problem.", _add_check),
     "once": (
-        "Poll once and write the metrics to stdout, for a textfile collector or cron.",
-        lambda command: _add_settings(command, POLL_OPTIONS),
+        "Poll once and write the metrics to stdout, for the textfile collector or cron.",
+        lambda command: add_settings(command, POLL_OPTIONS),
     ),
-    "demo": ("Simulator and exporter together, no API key needed.", _add_demo),
-    "simulate": ("A fake Together API, for trying things out.", _add_simulator),
+    "demo": ("Run exporter and simulator together; needs no API key.", _add_demo),
+    "simulate": ("Run a simulated Together API for testing.", _add_simulator),
     "metrics": ("Print the metric reference as Markdown.", lambda _: None),
     "rules": ("Print the alerting and recording rules.", add_rules),
-    "dashboards": ("Write the Grafana dashboards.", add_dashboards),
-    "completion": ("Print a completion script for a shell.", _add_completion),
+    "dashboards": ("Write the Grafana dashboards as JSON files.", add_dashboards),
+    "completion": ("Print a shell completion script.", _add_completion),
 }

@@ -16,6 +16,7 @@ import pytest
 
 from exporter import __version__
 from tests.conftest import SimulatorServer
+from tests.e2e.conftest import Process
 
 ROOT = Path(__file__).parents[2]
 BASE_PYTHON = str(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}")  # pip is there
@@ -71,6 +72,16 @@ def test_it_runs_where_nothing_else_is(installed: Path, steady: SimulatorServer,
     page = done(program, "once", cwd=tmp_path, TOGETHER_API_KEY="k", TOGETHER_BASE_URL=steady.url)
     assert 'together_deployment_replicas_ready{deployment="chat-prod"' in page
     done(program, "check", "--poll", cwd=tmp_path, TOGETHER_API_KEY="k", TOGETHER_BASE_URL=steady.url)
+
+
+def test_the_run_lock_is_enough_for_the_demo_whose_first_line_is_what_to_open(clean: Path) -> None:
+    demo = Process(["demo"], {}, (str(clean / "bin" / "python"), "-m", "exporter"))
+    try:
+        page = demo.get("/")
+    finally:
+        assert demo.stop() == 0
+    assert page.status_code == 200
+    assert demo.log.splitlines()[0].startswith(f"Open {page.url} ")
 
 
 def test_it_says_all_that_it_needs(installed: Path) -> None:

@@ -1,18 +1,14 @@
-"""Help that an operator can work from, and completion in real shells."""
+"""Help that an operator can work from."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-from pathlib import Path
 
 import pytest
-import shtab
 
 from exporter.cli.commands import COMMANDS
 from exporter.cli.options import COMMANDS as DESCRIBED
-from exporter.cli.options import SERVE_OPTIONS, SHELLS, completion, parser
+from exporter.cli.options import SERVE_OPTIONS, parser
 from exporter.settings.model import ENV_PREFIX, option_name
 
 
@@ -56,54 +52,11 @@ def test_options_are_grouped(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_without_a_command_help_names_all_and_says_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
     text = help_of("", capsys)
-    assert "Without a command it serves." in text
+    assert "The default command is serve." in text
     assert all(f" {command} " in text for command in COMMANDS)
 
 
-def test_the_shells_are_those_that_shtab_knows() -> None:
-    assert set(SHELLS) <= set(shtab.SUPPORTED_SHELLS)
-
-
-@pytest.mark.needs("bash")
-@pytest.mark.parametrize(
-    ("line", "offered"),
-    [
-        (
-            ["together-exporter", ""],
-            {"serve", "check", "once", "demo", "simulate", "metrics", "rules", "dashboards", "completion"},
-        ),
-        (["together-exporter", "ch"], {"check"}),
-        (["together-exporter", "--web.l"], {"--web.listen-address"}),
-        (["together-exporter", "check", "--p"], {"--poll"}),
-        (["together-exporter", "serve", "--log.level", ""], {"debug", "info", "warn", "error"}),
-        (["together-exporter", "check", "--output", ""], {"text", "json"}),
-        (["together-exporter", "completion", "z"], {"zsh"}),
-        (["together-exporter", "serve", "--config.file", "toge"], {"together-exporter.yml"}),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_bash_completes(line: list[str], offered: set[str], tmp_path: Path) -> None:
-    (tmp_path / "together-exporter.yml").touch()
-    script = completion(COMMANDS, "bash") + (
-        '\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()'
-        '\n_shtab_together_exporter "$1" "${@: -1}" "${@: -2:1}"; printf \'%s\\n\' "${COMPREPLY[@]}"\n'
-    )
-    done = subprocess.run(
-        ["bash", "-c", script, "bash", *line], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=True
-    )
-    assert set(done.stdout.split()) == offered
-
-
-@pytest.mark.parametrize("shell", [pytest.param(shell, marks=pytest.mark.needs(shell)) for shell in ("zsh", "fish")])
-def test_other_shells_can_read_their_script(shell: str, tmp_path: Path) -> None:
-    file = tmp_path / "script"
-    file.write_text(completion(COMMANDS, shell))
-    done = subprocess.run(
-        [shell, "-n", str(file)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        env={"PATH": os.environ["PATH"]},
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_ends_with_every_exit_code(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = help_of(command, capsys)
+    assert re.search(r"exit codes: 0 success 1 \w.* 2 invalid command line, .* Documentation: ", text)
