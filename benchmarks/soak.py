@@ -37,12 +37,12 @@ from benchmarks.attacks import (
 CLIENTS, SCRAPES_PER_SECOND = 4, 20.0
 RELOAD_EVERY = 10.0  # s
 SAMPLE_EVERY = 2.0  # s
-ROUND = 4 * RELOAD_EVERY  # s; each configuration once, and each attack
+ROUND = 2 * RELOAD_EVERY  # s; each attack once
 QUIET_AFTER = 2 * ATTACK_LASTS + 2.0  # s in a round; memory and files are sampled between the attacks
 UNREAD = 3  # the log is not read in one of so many rounds
 PATHS = ("/metrics", "/-/healthy", "/", "/api/v1/status")  # the first two at each turn of a client
 PAGE_EVERY = 20  # turns
-WARM_UP = 0.2  # of the time; caches fill and the allocator finds its size
+WARM_UP = 0.4  # of the time; caches fill and attacks bring the heap to the size that it keeps
 MOST_GROWTH = 0.03
 KEY = "soak"
 MISSED = "together_exporter_polls_missed_total"
@@ -265,9 +265,9 @@ def _value(page: str, series: str) -> float:
 
 
 def _start_and_end(samples: list[int], measure: Callable[[list[int]], float]) -> tuple[float, float]:
-    """The measure of the first and of the last quarter of what follows the warm-up."""
+    """The measure of the first and of the last third of what follows the warm-up."""
     steady = samples[int(len(samples) * WARM_UP) :]
-    part = max(len(steady) // 4, 1)
+    part = max(len(steady) // 3, 1)
     return measure(steady[:part]), measure(steady[-part:])
 
 
