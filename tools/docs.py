@@ -16,6 +16,7 @@ from exporter.self_metrics import described
 from exporter.settings.durations import show
 from exporter.settings.model import ENV_PREFIX, SECTIONS
 from exporter.status.model import STATUS
+from tools import series
 
 DOCS = Path(__file__).parents[1] / "docs"
 LISTS = frozenset({"projects", "deployments", "label_rules"})  # sections of which there are several
@@ -27,6 +28,7 @@ def files() -> dict[Path, str]:
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **STATUS.json_schema(mode="serialization")}
     made = {
         "metrics": reference(described()),
+        "scaling": series.table(),
         "configuration": "\n".join(_settings()) + "\n",
         "status-api": "\n".join(_fields(schema)) + "\n",
         "troubleshooting": "\n".join(_errors()) + "\n",

@@ -1,7 +1,10 @@
+"""The examples in the README and in docs/ are valid."""
+
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -9,10 +12,18 @@ from exporter.settings.model import Settings
 from exporter.settings.web_config import WebConfigFile
 from exporter.simulator.scenario import Scenario
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-SCRAPE, SETTINGS, WEB, SCENARIO = (
-    yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
-)
+ROOT = Path(__file__).parents[2]
+
+
+def examples(page: str) -> list[Any]:
+    return [
+        yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
+    ]
+
+
+SCRAPE, SETTINGS = examples("README.md")
+WEB = examples("docs/proxies-and-certificates.md")[-1]
+SCENARIO = examples("docs/simulator.md")[0]
 
 
 def test_the_configuration_example_is_one() -> None:
@@ -30,5 +41,5 @@ def test_the_scenario_example_is_one() -> None:
 
 
 def test_the_scrape_example_is_the_one_that_promtool_checks() -> None:
-    file = Path(__file__).parents[2] / "deploy" / "prometheus" / "prometheus.yml"
+    file = ROOT / "deploy" / "prometheus" / "prometheus.yml"
     assert yaml.safe_load(file.read_text(encoding="utf-8")) == SCRAPE
