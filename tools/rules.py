@@ -18,7 +18,7 @@ def index() -> str:
     """Every alert with what it needs to fire, for people."""
     rows = "\n".join(
         f"| [{alert.name}]({alert.name}.md) | {alert.severity}{'' if alert.enabled else ', off by default'} "
-        f"| {alert.summary} | {alert.lasts} |"
+        f"| {alert.summary} | {alert.hold} |"
         for alert in ALERTS.values()
     )
     return f"""# Alerts

@@ -1,4 +1,4 @@
-"""`rules` and `dashboards`: what ships beside the daemon, printed or written."""
+"""The `rules` and `dashboards` commands."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 
 # Option: (key of the configuration, metavar, help). `NAME=VALUE` and lists can be given several times.
 PAIRS = {
-    "--threshold": ("thresholds", "NAME=VALUE", "A threshold, such as cold_start=20m; --list shows them."),
-    "--for": ("overrides", "ALERT=DURATION", "How long an alert's condition must hold."),
-    "--severity": ("overrides", "ALERT=LEVEL", "An alert's severity: critical, warning or info."),
-    "--label": ("labels", "NAME=VALUE", "A label for every alert."),
-    "--annotation": ("annotations", "NAME=VALUE", "An annotation for every alert."),
+    "--threshold": ("thresholds", "NAME=VALUE", "Threshold, such as cold_start=20m; --list shows all."),
+    "--for": ("overrides", "ALERT=DURATION", "Duration for which the condition of an alert must hold."),
+    "--severity": ("overrides", "ALERT=LEVEL", "Severity of an alert: critical, warning or info."),
+    "--label": ("labels", "NAME=VALUE", "Label to add to all alerts."),
+    "--annotation": ("annotations", "NAME=VALUE", "Annotation to add to all alerts."),
 }
 LISTS = {
-    "--disable": ("disabled", "ALERT", "An alert to leave out."),
-    "--enable": ("enabled", "ALERT", "An alert to add that is off by default."),
+    "--disable": ("disabled", "ALERT", "Alert to omit."),
+    "--enable": ("enabled", "ALERT", "Alert to include that is off by default."),
     "--keep-labels": (
         "keep_labels",
         "LABELS",
-        "Target labels that alerts keep beside their identity. Default cluster.",
+        "Target labels preserved in alerts in addition to their identity. Default cluster.",
     ),
     "--deployment-labels": (
         "deployment_labels",
         "LABELS",
-        "Your own labels of deployments, such as team, that alerts carry as label_team. None by default.",
+        "Configured deployment labels to add to alerts, such as team, added as label_team. None by default.",
     ),
 }
 LIST_KEYS = frozenset(key for key, _, _ in LISTS.values())
@@ -45,19 +45,23 @@ OVERRIDE_DEPTH = 2  # overrides, the alert's name, then the setting
 
 def add_rules(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("rules")
-    group.add_argument("--config", metavar="FILE", help="What to change, YAML; docs/alerting.md has every key.")
+    group.add_argument(
+        "--config", metavar="FILE", help="Configuration of the rules (YAML); docs/alerting.md documents the keys."
+    )
     for option, (_, metavar, text) in {**LISTS, **PAIRS}.items():
         group.add_argument(option, action="append", default=[], metavar=metavar, help=text)
-    group.add_argument("--runbook-url", metavar="PREFIX", help="What an alert's name and .md are put behind.")
+    group.add_argument(
+        "--runbook-url", metavar="PREFIX", help="URL prefix of the runbooks; the alert name and .md are appended."
+    )
     output = parser.add_argument_group("output")
-    output.add_argument("--list", action="store_true", help="Show every alert with its settings instead.")
+    output.add_argument("--list", action="store_true", help="List all alerts with their settings and exit.")
     output.add_argument(
-        "--format", choices=("prometheus", "operator"), default="prometheus", help="The form. Default prometheus."
+        "--format", choices=("prometheus", "operator"), default="prometheus", help="Output format. Default prometheus."
     )
 
 
 def add_dashboards(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("directory", metavar="DIR", help="Where to write the files; made if it is not there.")
+    parser.add_argument("directory", metavar="DIR", help="Output directory; created if it does not exist.")
 
 
 def rules(options: argparse.Namespace) -> int:

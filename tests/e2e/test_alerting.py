@@ -27,8 +27,8 @@ SLOWLY_STALE = 15.0  # s; so that failing polls are reported before
 
 CHAT, EMBED = "rollout/chat-prod", "crashloop/batch-embed"
 TOLD = {
-    ("pager", "crashloop", "TogetherDeploymentFailed", f"{EMBED}: status Failed for 2 minutes."),
-    ("channel", "rollout", "TogetherDeploymentRolloutStuck", f"{CHAT}: status Updating or Scaling for 30 minutes."),
+    ("pager", "crashloop", "TogetherDeploymentFailed", f"{EMBED}: in status Failed for 2 minutes."),
+    ("channel", "rollout", "TogetherDeploymentRolloutStuck", f"{CHAT}: in status Updating or Scaling for 30 minutes."),
     (
         "channel",
         "rollout",
@@ -50,7 +50,7 @@ BY_CLASS = {
         "channel",
         "scale-to-zero",
         "TogetherDeploymentGPUsIdle",
-        "scale-to-zero/batch-embed: 2 GPUs held and no job in the queue for 1 hour.",
+        "scale-to-zero/batch-embed: 2 GPUs allocated and no jobs in the queue for 1 hour.",
     ),
 }
 

@@ -74,7 +74,7 @@ def test_windows_are_shorter_than_for() -> None:
     lengths = CLUSTER.thresholds.written()
     for alert in ALERTS.values():
         for window in set(WINDOW.findall(alert.expr)) - LONGER.keys():
-            assert minutes(lengths[window]) < minutes(alert.lasts), (alert.name, window)
+            assert minutes(lengths[window]) < minutes(alert.hold), (alert.name, window)
 
 
 def minutes(duration: str) -> int:
