@@ -167,7 +167,7 @@ def _report(tally: Tally, page: str, log: str, seconds: float) -> int:
         ),
         ("polls, failed by the API's faults", f"{polls:.0f}, {failed:.0f} (running projects only)", ""),
         ("polls missed", f"{missed:.0f}", "0"),
-        ("reloads, refused ones among them", f"{tally.reloads}, {log.count('reload refused')}", ""),
+        ("reloads, refused ones among them", f"{tally.reloads}, {log.count('configuration reload failed')}", ""),
         ("resident memory, median at start and end", _change(memory, 2**20, "MiB "), f"+{MOST_GROWTH:.0%} at most"),
         ("open files, mean at start and end", _change(files, 1, ""), f"+{MOST_GROWTH:.0%} at most"),
         ("tracebacks in the log", str(log.count("Traceback")), "0"),

@@ -248,10 +248,10 @@ class App:
             await poller.close()
         self._schedule(new, kept)  # now, since a plan whose cancelled poll has not ended would be skipped
         await self._publisher.render_or_keep()  # what has left the configuration is gone when the reload is reported
-        log.info("reloaded", projects=",".join(new.pollers), polls=len(new.plans))
+        log.info("configuration reloaded", projects=",".join(new.pollers), polls=len(new.plans))
         before, after = old.loaded.settings, loaded.settings
         if (before.web, before.log) != (after.web, after.log):
-            log.warning("new web and log options need a restart", effect="the old ones stay")
+            log.warning("changed web and log options require a restart", effect="previous options stay active")
 
     def _new_pollers(self, loaded: Loaded, kept: dict[str, Poller]) -> dict[str, Poller]:
         """A project that is configured as before keeps its poller, and with it its connections and its rate limit."""
@@ -282,7 +282,7 @@ class App:
             fetches = sorted({plan.fetch for plan in running.plans if plan.project == project.name})
             self.metrics.start_project(project.name, project.poll_interval, fetches)
         for name, file in running.loaded.open_key_files():
-            log.warning("key file can be read by everyone", project=name, file=file, hint=f"chmod o-r {file}")
+            log.warning("key file is world-readable", project=name, file=file, hint=f"chmod o-r {file}")
         self.metrics.set_shard(settings.shard.index, settings.shard.total)
 
     def _schedule(self, running: Running, kept: dict[str, Poller] | None = None) -> None:
@@ -388,4 +388,4 @@ async def _key(reader: KeyReader) -> str:
     try:
         return await reader.read()
     except KeyUnusable as error:
-        raise Unauthorized(f"no usable API key: {error}") from None
+        raise Unauthorized(f"no valid API key: {error}") from None

@@ -17,7 +17,7 @@ from exporter.simulator.app import Simulator
 from exporter.web.listener import show_address
 
 GUIDE = """\
-together-exporter demo: scenario {scenario}, {speed:g} simulated seconds a second; Ctrl-C ends it
+together-exporter demo: scenario {scenario}, {speed:g} simulated seconds per second; press Ctrl-C to stop
 
   metrics    http://{exporter}/metrics
   page       http://{exporter}/

@@ -46,13 +46,13 @@ class Reloader:
         self._metrics.reload_timestamp.set(self._unix_time())
 
     async def _problem(self) -> str | None:
-        effect = "the running configuration stays"
+        effect = "previous configuration stays active"
         try:
             await self._apply()
         except ConfigError as error:
-            log.error("reload refused", error=str(error), effect=effect)
+            log.error("configuration reload failed", error=str(error), effect=effect)
             return str(error)
         except Exception as error:
-            log.exception("reload refused (unexpected exception, please report)", effect=effect)
+            log.exception("configuration reload failed (unexpected exception, please report)", effect=effect)
             return f"unexpected {type(error).__name__}: {error}"
         return None

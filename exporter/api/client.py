@@ -143,7 +143,7 @@ class Client:
             async with asyncio.timeout(self._endpoint.timeout):
                 return await read(await self._with_retries(request, interval, deadline), deadline)
         except TimeoutError:
-            raise PollTimeout(f"no complete answer within {self._endpoint.timeout:g}s") from None
+            raise PollTimeout(f"no complete response within {self._endpoint.timeout:g}s") from None
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -208,7 +208,7 @@ def _verification(error: BaseException | None) -> str | None:
     """Why the server's certificate is not trusted, and what to do; None where that is not what went wrong."""
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
-            hint = "name your certificate authority in ca_file or SSL_CERT_FILE"
+            hint = "set ca_file or SSL_CERT_FILE to the CA certificate"
             return f"certificate verification failed: {error.verify_message}; {hint}"
         error = error.__cause__ or error.__context__
     return None
@@ -218,7 +218,7 @@ def _status_error(response: httpx.Response) -> ApiError:
     """The error of a status that is no success; the body is not looked at, it may hold anything."""
     status = response.status_code
     if status in REDIRECTS:
-        return InvalidResponse(f"HTTP {status}: redirects are not followed; is base_url right?")
+        return InvalidResponse(f"HTTP {status}: redirects are not followed; check base_url")
     retry_after = _retry_after(response.headers)
     wish = response.headers.get("x-should-retry", "").lower()
     retryable = status in RETRYABLE or status >= 500 or (status == 429 and retry_after is not None)  # noqa: PLR2004

@@ -90,8 +90,7 @@ def read(loaded: Loaded) -> Check:
         ok=True,
         file=loaded.file or None,
         warnings=tuple(
-            f"project {project}: {file} can be read by everyone; chmod o-r it"
-            for project, file in loaded.open_key_files()
+            f"project {project}: {file} is world-readable; run chmod o-r" for project, file in loaded.open_key_files()
         ),
         listen_addresses=settings.web.listen_address,
         telemetry_path=f"{settings.web.route_prefix}{settings.web.telemetry_path}",

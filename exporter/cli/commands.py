@@ -168,7 +168,7 @@ def _socket(option: str, address: str) -> socket.socket:
         raise Unusable(f"{option}: {text}") from None
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else str(error)  # without the words that Python adds
-        hint = f"see what listens there, or choose another with {option}"
+        hint = f"stop the other process, or choose another address with {option}"
         raise Unusable(f"cannot listen on {address}: {why}; {hint}", FAILED) from None
 
 

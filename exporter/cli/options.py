@@ -1,4 +1,4 @@
-"""Every command's options, with help that an operator can work from."""
+"""Options and help texts of all commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from exporter.settings.problems import EXIT_CODE
 from exporter.simulator.scenario import SHIPPED
 
 PROGRAM = "together-exporter"
-DESCRIPTION = "Prometheus exporter for Together AI container deployments. Without a command it serves."
+DESCRIPTION = "Prometheus exporter for Together AI dedicated-container deployments. The default command is serve."
 SHELLS = ("bash", "zsh", "fish", "tcsh")
 FILES = frozenset(
     {"config_file", "web.config_file", "scenario", "config", "directory"}
@@ -42,14 +42,14 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 GROUPS = {"web": "web", "log": "logging", "shard": "sharding"}
 
-NO_VARIABLES = "An option that names no variable has none."
+NO_VARIABLES = "Options without a [$VARIABLE] cannot be set by environment variable."
 EPILOG = f"""\
 environment:
-  TOGETHER_API_KEY, TOGETHER_BASE_URL   as of Together's own SDK; the key alone is a full configuration
-  {ENV_PREFIX}...                 every key of the file, such as {ENV_PREFIX}POLL_INTERVAL=1m
+  TOGETHER_API_KEY, TOGETHER_BASE_URL   as in Together's SDK; the API key alone is a complete configuration
+  {ENV_PREFIX}...                 any key of the configuration file, such as {ENV_PREFIX}POLL_INTERVAL=1m
 
 Precedence: flags, environment, file, defaults.
-Exit codes: 0 fine, 1 ran and failed, 2 unusable command line or configuration.
+Exit codes: 0 success, 1 failure, 2 invalid command line or configuration.
 {NO_VARIABLES}
 Documentation: {DOCUMENTATION}"""
 EXAMPLES = {
@@ -73,7 +73,7 @@ EXAMPLES = {
 
 
 class Parser(argparse.ArgumentParser):
-    """Prints what is wrong in one line, as every other problem is printed."""
+    """Reports errors in one line, in the format of all other errors."""
 
     def __init__(self, **shape: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **shape)
@@ -83,7 +83,7 @@ class Parser(argparse.ArgumentParser):
         return self._actions
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """What a command does not know is reported by the command itself, whose options may have been meant."""
+        """Unknown arguments are reported by the subcommand, so that its options can be suggested."""
         options, unknown = super().parse_known_args(args, namespace)
         if unknown and not self.commands:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -97,7 +97,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(EXIT_CODE, f"{text.encode('unicode_escape', 'replace').decode()}\n")
 
     def _wrong(self, message: str) -> tuple[str, list[str]]:
-        """The word that argparse complains about, and those that may have been meant."""
+        """The invalid argument and the candidates for a suggestion."""
         if choice := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message):
             return choice[1], re.findall(r"[\w-]+", choice[2])
         wrong = next((re.split("[=:]", word)[0] for word in message.split() if word.startswith("--")), "")
@@ -108,7 +108,7 @@ Run = Callable[[argparse.Namespace], int]
 
 
 def parser(commands: Mapping[str, Run]) -> Parser:
-    """`commands`: what each runs, by name."""
+    """`commands`: the function of each command, by name."""
     made = Parser(prog=PROGRAM, description=DESCRIPTION, epilog=_epilog(""))
     made.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     added = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -121,7 +121,7 @@ def parser(commands: Mapping[str, Run]) -> Parser:
 
 
 def completion(commands: Mapping[str, Run], shell: str) -> str:
-    """A script for the shell. Without a command the options are those of `serve`."""
+    """Completion script for the shell. Without a command it completes the options of `serve`."""
     import shtab  # noqa: PLC0415 - only here
 
     made = parser(commands)
@@ -145,7 +145,7 @@ def _add_settings(parser: argparse.ArgumentParser, paths: Sequence[Path]) -> Non
         dest="config_file",
         metavar="FILE",
         type=_not_empty,
-        help=f"The configuration, YAML. Without one TOGETHER_API_KEY is enough. [${FILE_VARIABLE}]",
+        help=f"Configuration file (YAML); optional if TOGETHER_API_KEY is set. [${FILE_VARIABLE}]",
     )
     groups = {section: parser.add_argument_group(title) for section, title in GROUPS.items() if section in dict(paths)}
     for section, name in paths:
@@ -169,7 +169,7 @@ def _add_setting(group: argparse._ArgumentGroup, section: str, name: str) -> Non
 
 def _not_empty(text: str) -> str:
     if not text.strip():
-        raise argparse.ArgumentTypeError("has no value; give it one, or leave the option out")
+        raise argparse.ArgumentTypeError("requires a value; set one, or remove the option")
     return text
 
 
@@ -183,17 +183,20 @@ def _default(value: object) -> str:
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("checking")
-    group.add_argument("--poll", action="store_true", help="Also ask the API once, and show what would be exported.")
-    group.add_argument("--output", choices=("text", "json"), default="text", help="The form. Default text.")
+    group.add_argument("--poll", action="store_true", help="Also poll every deployment once and print the results.")
+    group.add_argument("--output", choices=("text", "json"), default="text", help="Output format. Default text.")
     _add_settings(parser, SERVE_OPTIONS)
 
 
 def _add_simulator(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("web")
     group.add_argument(
-        "--listen-address", default="127.0.0.1:10171", metavar="ADDRESS", help="Where it listens. Default %(default)s."
+        "--listen-address",
+        default="127.0.0.1:10171",
+        metavar="ADDRESS",
+        help="Address to listen on. Default %(default)s.",
     )
-    group.add_argument("--api-key", metavar="KEY", help="The only key to accept. By default any.")
+    group.add_argument("--api-key", metavar="KEY", help="API key to accept. Default: any key.")
     _add_scenario(parser, scenario="steady", speed=1.0)
 
 
@@ -204,30 +207,30 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
         dest="listen_address",
         default="127.0.0.1:0",
         metavar="ADDRESS",
-        help="Where the exporter listens; port 0 takes a free one. Default %(default)s.",
+        help="Address on which the exporter listens; port 0 selects a free port. Default %(default)s.",
     )
     group.add_argument(
         "--simulator.listen-address",
         dest="simulator_address",
         default="127.0.0.1:0",
         metavar="ADDRESS",
-        help="Where the simulator listens. Default %(default)s.",
+        help="Address on which the simulator listens. Default %(default)s.",
     )
     parser.add_argument_group("polling").add_argument(
-        "--poll-interval", default="1s", metavar="DURATION", help="How often it polls. Default %(default)s."
+        "--poll-interval", default="1s", metavar="DURATION", help="Poll interval. Default %(default)s."
     )
     _add_scenario(parser, scenario="fleet", speed=10.0)
 
 
 def _add_scenario(parser: argparse.ArgumentParser, scenario: str, speed: float) -> None:
-    group = parser.add_argument_group("the simulated fleet")
+    group = parser.add_argument_group("simulation")
     parser.set_defaults(scenario=scenario, speed=speed)
     group.add_argument(
         "--scenario",
         metavar="NAME-OR-FILE",
         help=f"{', '.join(SHIPPED)}, or a YAML file. Default {scenario}.",
     )
-    group.add_argument("--deployments", type=int, metavar="N", help="How many deployments the fleet scenario has.")
+    group.add_argument("--deployments", type=int, metavar="N", help="Number of deployments in the fleet scenario.")
     group.add_argument(
         "--seed",
         type=int,
@@ -239,23 +242,23 @@ def _add_scenario(parser: argparse.ArgumentParser, scenario: str, speed: float) 
 
 
 def _add_completion(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("shell", choices=SHELLS, help="The shell.")
+    parser.add_argument("shell", choices=SHELLS, help="Shell to generate the script for.")
 
 
 COMMANDS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "serve": (
-        "Poll, and serve /metrics and the status page; what runs when no command is given.",
+        "Run the exporter: poll the API, serve /metrics and the status page (default command).",
         lambda command: _add_settings(command, SERVE_OPTIONS),
     ),
-    "check": ("Read the configuration, say what it is and what is wrong with it.", _add_check),
+    "check": ("Validate the configuration and print a summary.", _add_check),
     "once": (
-        "Poll once and write the metrics to stdout, for a textfile collector or cron.",
+        "Poll once and write the metrics to stdout, for the textfile collector or cron.",
         lambda command: _add_settings(command, POLL_OPTIONS),
     ),
-    "demo": ("Simulator and exporter together, no API key needed.", _add_demo),
-    "simulate": ("A fake Together API, for trying things out.", _add_simulator),
-    "metrics": ("Print the metric reference as Markdown.", lambda _: None),
+    "demo": ("Run the exporter with a simulated API; no API key needed.", _add_demo),
+    "simulate": ("Run a simulated Together API.", _add_simulator),
+    "metrics": ("Print the metrics reference as Markdown.", lambda _: None),
     "rules": ("Print the alerting and recording rules.", add_rules),
-    "dashboards": ("Write the Grafana dashboards.", add_dashboards),
-    "completion": ("Print a completion script for a shell.", _add_completion),
+    "dashboards": ("Write the Grafana dashboards to a directory.", add_dashboards),
+    "completion": ("Print a shell completion script.", _add_completion),
 }

@@ -20,7 +20,7 @@ def warnings(prices: Mapping[str, float], in_use: AbstractSet[str]) -> Iterator[
     for name in sorted(prices.keys() - in_use):
         yield _unused(name, in_use - prices.keys())
     for name in sorted(in_use - prices.keys()):
-        yield f"gpu_hourly_cost: the GPU type {name} is in use and has no price; add it"
+        yield f"gpu_hourly_cost: GPU type {name} is in use but has no price; add it"
 
 
 def _unused(name: str, without_price: AbstractSet[str]) -> str:
@@ -31,9 +31,9 @@ def _unused(name: str, without_price: AbstractSet[str]) -> str:
     if variable in os.environ:
         meant = near[0] if near else name.replace("_", "-")
         value = os.environ[variable].strip()
-        return f"{variable}: a variable's name cannot spell {meant}; write {VARIABLE}='{{\"{meant}\": {value}}}'"
+        return f"{variable}: {meant} cannot be part of a variable name; use {VARIABLE}='{{\"{meant}\": {value}}}'"
     hint = f"did you mean {near[0]}?" if near else "check how the API spells it"
-    return f"gpu_hourly_cost.{name}: no deployment has this GPU type; {hint}"
+    return f"gpu_hourly_cost.{name}: GPU type not used by any deployment; {hint}"
 
 
 def _letters(name: str) -> str:

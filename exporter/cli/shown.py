@@ -30,14 +30,14 @@ def show(check: Check, output: str) -> None:
     if output == "json":
         sys.stdout.write(CHECK.dump_json(check, indent=2).decode() + "\n")
         return
-    with contextlib.suppress(OSError):  # the exit code tells of the problems where stderr cannot
+    with contextlib.suppress(OSError):  # the exit code reports the problems if stderr is closed
         for text in (*map(str, check.problems), *(f"warning: {warning}" for warning in check.warnings)):
             print(_printable(text), file=sys.stderr)
     out = _console()
     if not check.problems:
-        _say(out, *_configuration(check))
+        _print_lines(out, *_configuration(check))
     for project in check.projects:
-        _say(out, *_project(project))
+        _print_lines(out, *_project(project))
     if check.deployments is not None:
         _polled(out, check)
 
@@ -57,25 +57,25 @@ def _opt_in_polls(project: CheckedProject) -> int:
 
 
 def _configuration(check: Check) -> Iterator[str]:
-    yield f"configuration: {check.file or 'no file; the environment alone'}"
+    yield f"configuration: {check.file or 'none (environment only)'}"
     scheme = "https" if check.tls else "http"
-    who = f", for {', '.join(check.users)}" if check.users else ""
-    yield f"serves {scheme} on {', '.join(check.listen_addresses)}, the metrics at {check.telemetry_path}{who}"
+    users = f", basic auth users: {', '.join(check.users)}" if check.users else ""
+    yield f"listening on {', '.join(check.listen_addresses)} ({scheme}), metrics at {check.telemetry_path}{users}"
     if check.shard_total > 1:
-        yield f"shard {check.shard_index} of {check.shard_total}: other exporters poll the other deployments"
+        yield f"shard {check.shard_index} of {check.shard_total}: other shards poll the remaining deployments"
 
 
 def _project(project: CheckedProject) -> Iterator[str]:
-    named = "all it sees" if project.deployments is None else f"{len(project.deployments)} by name"
-    chosen = [*(f"include {each}" for each in project.include), *(f"exclude {each}" for each in project.exclude)]
-    if chosen:
-        named = f"{named}, {', '.join(chosen)}"
-    queues = ", and one for each queue" if project.queue or project.queues else ""
-    revisions = ", and one for each new revision" if project.revisions else ""
+    selection = "all" if project.deployments is None else f"{len(project.deployments)} by name"
+    filters = [*(f"include {each}" for each in project.include), *(f"exclude {each}" for each in project.exclude)]
+    if filters:
+        selection = f"{named}, {', '.join(chosen)}"
+    queues = " plus one per queue" if project.queue or project.queues else ""
+    revisions = " plus one per new revision" if project.revisions else ""
     yield (
-        f"project {project.project}: {project.base_url}, key from {project.api_key}, deployments: {named}, "
+        f"project {project.project}: {project.base_url}, API key from {project.api_key}, deployments: {selection}, "
         f"fetch: {project.fetch}, every {project.poll_interval}, "
-        f"{project.requests_per_minute:g} requests a minute{queues}{revisions}"
+        f"{project.requests_per_minute:g} requests/min{queues}{revisions}"
     )
 
 
@@ -84,17 +84,19 @@ def _polled(out: Console, check: Check) -> None:
     out.print()
     if deployments:
         _print_table(out, deployments)
-    _say(out, *_errors(deployments))
+    _print_lines(out, *_errors(deployments))
     shown = {project.error.reason for project in check.projects if project.error}
     for project in check.projects:
         if project.error is not None:
-            _say(out, f"project {project.project}: {project.error.message} {project.error.hint}")
+            _print_lines(out, f"project {project.project}: {project.error.message} {project.error.hint}")
     hints = {each.error.reason: each.error.hint for each in deployments if each.error and not each.near}
-    _say(out, *(f"{reason}: {hint}" for reason, hint in hints.items() if reason not in shown))
+    _print_lines(out, *(f"{reason}: {hint}" for reason, hint in hints.items() if reason not in shown))
     worked = sum(each.poll_success for each in deployments)
-    _say(out, f"{worked} of {len(deployments)} deployments can be read; {check.series} series in all")
+    _print_lines(out, f"{worked} of {len(deployments)} deployments polled successfully; {check.series} series in total")
     if not deployments and check.ok:
-        _say(out, "The key works and sees no deployment: is it the right project's?")
+        _print_lines(
+            out, "The API key is valid, but the project has no deployments. Check that it belongs to the right project."
+        )
 
 
 def _gpus(d: CheckedDeployment) -> str:
@@ -184,7 +186,7 @@ def _console() -> Console:
     return console
 
 
-def _say(out: Console, *lines: str) -> None:
+def _print_lines(out: Console, *lines: str) -> None:
     for line in lines:
         out.print(Text(_printable(line)), soft_wrap=True)
 

@@ -21,12 +21,12 @@ REMINDER = 600.0  # s; how often a failure that lasts is logged again
 # Reasons that concern one deployment. Any other is most likely shared by all of the project, and logged once.
 OWN_REASONS = frozenset(error.reason for error in (NotFound, InvalidResponse, InternalError))
 DROP_MESSAGES = {
-    "replica_limit": "replicas beyond max_replicas_per_deployment are left out",
-    "deployment_limit": "deployments beyond max_deployments_per_project are left out",
-    "duplicate_deployment": "listed more than once; the oldest is shown",
-    "invalid_value": "values that cannot be read are left out",
-    "label_length_limit": "label values are cut at 1,024 characters",
-    "entry_limit": "list entries beyond 1,000 are left out",
+    "replica_limit": "replicas above max_replicas_per_deployment omitted",
+    "deployment_limit": "deployments above max_deployments_per_project omitted",
+    "duplicate_deployment": "deployment listed more than once, exporting the oldest",
+    "invalid_value": "invalid values omitted",
+    "label_length_limit": "label values truncated to 1,024 characters",
+    "entry_limit": "list entries above 1,000 omitted",
 }
 
 log = structlog.get_logger()
@@ -113,13 +113,13 @@ class Reporter:
     async def _listed(self, before: Project, after: Project) -> None:
         is_first = before.listing is None or before.listing.succeeded is None
         if is_first:
-            self._log.info("polled", fetch="list", deployments=len(after.records))
+            self._log.info("first list succeeded", fetch="list", deployments=len(after.records))
         async for key, record in in_slices(after.records.items()):
             old = before.records.get(key)
             if old is record:
                 continue
             if old is None and not is_first:
-                message = "deployment is back" if key in before.absent else "deployment appeared"
+                message = "deployment reappeared" if key in before.absent else "deployment appeared"
                 self._log.info(message, deployment=record.name)
             self._poll_changed(before, old, record)
             self._changed(before, old, record)
@@ -127,7 +127,7 @@ class Reporter:
             if key not in after.records:
                 self._logged_drops.pop(key, None)
                 self._failures.pop(("revisions", key), None)
-                self._log.info("deployment gone", deployment=gone.name, reason="no longer in the project's list")
+                self._log.info("deployment disappeared", deployment=gone.name, reason="no longer listed by the API")
         self._dropped("", "", after.dropped)
 
     def _poll_changed(self, before: Project, old: Record | None, record: Record) -> None:

@@ -126,7 +126,7 @@ class Scheduler:
         self._missed(max(merged, 0) + skipped)
 
     def _shift(self, step: float) -> None:
-        log.warning("clock was set", step=f"{step:+.1f}s", effect="polls keep their intervals")
+        log.warning("system clock changed", step=f"{step:+.1f}s", effect="poll intervals unchanged")
         move = timedelta(seconds=step)
         self._last = {plan: moment + move for plan, moment in self._last.items()}
         for job in self._jobs.get_jobs():

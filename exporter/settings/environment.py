@@ -58,9 +58,9 @@ def _check_json(text: str) -> None:
     try:
         has_null = _has_null(json.loads(text))
     except (ValueError, RecursionError):
-        raise ValueError("is not valid JSON, which lists and maps need; see docs/configuration.md") from None
+        raise ValueError("is not valid JSON; lists and maps must be JSON, see docs/configuration.md") from None
     if has_null:
-        raise ValueError("has a null; give it a value, or leave its key out")
+        raise ValueError("contains a null; set a value, or remove the key")
 
 
 def _has_null(value: object) -> bool:
@@ -77,7 +77,7 @@ def _unknown(name: str, known: set[str]) -> str:
     same = {_plain(each): each for each in known}
     near = difflib.get_close_matches(_plain(name), same, n=1)
     if near:
-        return f"is not a known variable; did you mean {same[near[0]]}?"
+        return f"unknown variable; did you mean {same[near[0]]}?"
     return "is not a known variable; unset it, or see the list in docs/configuration.md"
 
 

@@ -22,12 +22,12 @@ HINTS = {
     "int_parsing": "must be a whole number",
     "int_type": "must be a whole number",
     "list_type": "must be a list",
-    "missing": "is missing; add it",
+    "missing": "is required; add it",
     "model_type": "must be a mapping of keys and values",
     "string_too_short": "must not be empty; give it a value, or remove it",
     "string_unicode": "has a lone surrogate, which is not a character; remove it",
     "string_type": "must be text; put it in quotes",
-    "too_short": "must not be empty; list something, or remove it",
+    "too_short": "must not be empty; add an item, or remove it",
     "tuple_type": "must be a list",
 }
 
@@ -55,7 +55,7 @@ class ConfigError(Exception):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         more = len(self.problems) - 1
-        super().__init__(f"{self.problems[0]}" + (f"; and {more} more: see together-exporter check" if more else ""))
+        super().__init__(f"{self.problems[0]}" + (f"; {more} more: run together-exporter check" if more else ""))
 
 
 def show_key(path: Sequence[str | int]) -> str:
@@ -81,5 +81,5 @@ def _unknown_key(path: tuple[Any, ...], known: Mapping[tuple[str, ...], Sequence
     choices = known.get(section, ())
     near = difflib.get_close_matches(str(path[-1]), choices, n=1)
     if near:
-        return f'is not a known key; did you mean "{near[0]}"?'
-    return f"is not a known key; known here: {', '.join(choices)}"
+        return f'unknown key; did you mean "{near[0]}"?'
+    return f"unknown key; supported keys: {', '.join(choices)}"

@@ -18,7 +18,7 @@ def mistake(text: str) -> str | None:
     if len(text) >= MIN_QUOTED and text[0] == text[-1] and text[0] in "\"'":
         return "has quotes around its value, as docker --env-file keeps them; remove the quotes"
     if UNEXPANDED.search(text):
-        return "holds a variable reference that nothing expanded; write the value itself"
+        return "contains an unexpanded variable reference; write the value itself"
     return None
 
 

@@ -43,13 +43,17 @@ class WatchedWebConfig:
         except ConfigError as error:
             self._next_try = time.monotonic() + RETRY
             if self.problem != str(error):
-                log.error("web configuration refused", error=str(error), effect="the one before stays")
+                log.error(
+                    "web configuration reload failed",
+                    error=str(error),
+                    effect="previous web configuration stays active",
+                )
             self.problem = str(error)
             return
         self._stamp = _stamp(self._config.files)
         self._next_try = float("inf")
         self.problem = None
-        log.info("web configuration read again", file=name)
+        log.info("web configuration reloaded", file=name)
 
 
 def _stamp(files: Iterable[str]) -> Stamp:

@@ -79,13 +79,13 @@ class WebConfig:
 
 def _bcrypt_hash(secret: SecretStr) -> SecretStr:
     if not BCRYPT.fullmatch(secret.get_secret_value()):
-        raise ValueError("is not a bcrypt hash; make one with: htpasswd -nBC 10 USER")
+        raise ValueError("is not a bcrypt hash; create one with: htpasswd -nBC 10 USER")
     return secret
 
 
 def _client_auth(kind: str) -> str:
     if kind in UNVERIFIED:
-        raise ValueError(f"{kind} takes certificates that nobody verified; write RequireAndVerifyClientCert")
+        raise ValueError(f"{kind} accepts unverified certificates; use RequireAndVerifyClientCert")
     if kind not in CLIENT_AUTH:
         raise ValueError(f"must be one of {', '.join(CLIENT_AUTH)}")
     return kind
@@ -93,7 +93,7 @@ def _client_auth(kind: str) -> str:
 
 def _cipher(name: str) -> str:
     if name in TLS13_ONLY:
-        raise ValueError(f"{name} is of TLS 1.3, whose suites are fixed; remove it")
+        raise ValueError(f"{name} is a TLS 1.3 cipher suite, which cannot be configured; remove it")
     if name not in CIPHERS:
         raise ValueError(f"must be one of {', '.join(CIPHERS)}")
     return name
@@ -101,13 +101,13 @@ def _cipher(name: str) -> str:
 
 def _header(name: str) -> str:
     if name not in HEADERS:
-        raise ValueError(f"is not a header that can be set; write one of {', '.join(HEADERS)}")
+        raise ValueError(f"is not a supported header; use one of {', '.join(HEADERS)}")
     return name
 
 
 def _http2(wanted: bool) -> bool:
     if wanted:
-        raise ValueError("is not supported, the exporter speaks HTTP/1.1; write false or remove it")
+        raise ValueError("HTTP/2 is not supported; set it to false or remove it")
     return wanted
 
 
@@ -164,7 +164,7 @@ class HttpServerConfig(_Section):
             if value and choices and value.lower() not in choices:
                 raise ValueError(f"{name} must be {' or '.join(choices)}")
             if not value.isprintable() or not value.isascii():
-                raise ValueError(f"{name} has characters that no header has")
+                raise ValueError(f"{name} contains characters not allowed in a header")
         return self
 
 
@@ -239,7 +239,7 @@ def _load_certificate(context: ssl.SSLContext, tls: TlsServerConfig, given: Conf
             key = key or stack.enter_context(_as_file(tls.key.get_secret_value() if tls.key else ""))
             context.load_cert_chain(cert, key, password=lambda: "")  # an encrypted key must not ask the terminal
     except (ssl.SSLError, ValueError):
-        text = f"{what} are not a certificate and its unencrypted private key in PEM; check that they belong together"
+        text = f"{what} are not a PEM certificate with its unencrypted private key; check that they match"
         raise ConfigError([_problem(given, ("tls_server_config",), text)]) from None
     except OSError as error:
         raise ConfigError([_problem(given, ("tls_server_config",), f"{what}: {error.strerror}")]) from None
@@ -267,7 +267,7 @@ def _load_client_authority(context: ssl.SSLContext, tls: TlsServerConfig, given:
         if name or tls.client_ca:
             context.load_verify_locations(cafile=name, cadata=tls.client_ca)
     except (ssl.SSLError, ValueError, OSError):
-        text = f"{name or 'client_ca'} holds no PEM certificate"
+        text = f"{name or 'client_ca'} contains no PEM certificate"
         raise ConfigError([_problem(given, ("tls_server_config",), text)]) from None
     context.verify_mode = CLIENT_AUTH[tls.client_auth_type]
 

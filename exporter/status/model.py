@@ -48,7 +48,7 @@ class Replica:
 class Queue:
     """One queue, and the deployments that it feeds."""
 
-    project: Annotated[str, Field(description="The label `project`.")]
+    project: Annotated[str, Field(description="Value of the label `project`.")]
     queue: Annotated[str, Field(description="Its name, the label `queue`.")]
     waiting: Annotated[int | float | None, Field(description="messages_waiting.")]
     running: Annotated[int | float | None, Field(description="messages_running.")]
@@ -90,7 +90,7 @@ class LastKnown:
 class Deployment:
     """One deployment. What the API does not send is null."""
 
-    project: Annotated[str, Field(description="The label `project`.")]
+    project: Annotated[str, Field(description="Value of the label `project`.")]
     deployment: Annotated[str, Field(description="Its name, the label `deployment`.")]
     level: Annotated[Level, Field(description="The worst of its findings: `critical`, `warning`, `busy`, or `ok`.")]
     findings: Annotated[tuple[Finding, ...], Field(description="What to know about it, worst first.")]
@@ -137,7 +137,7 @@ class Deployment:
 class Project:
     """One project: its configuration and its last poll."""
 
-    project: Annotated[str, Field(description="The label `project`.")]
+    project: Annotated[str, Field(description="Value of the label `project`.")]
     poll_success: Annotated[
         bool | None, Field(description="As `together_project_poll_success`; null before the first poll has ended.")
     ]

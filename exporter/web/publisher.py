@@ -90,7 +90,7 @@ class Publisher:
             await self.render()
         except Exception:
             self._expires = float("inf")
-            log.exception("unexpected exception in rendering (please report)", effect="the last page stays")
+            log.exception("unexpected exception while rendering (please report)", effect="last page is served")
 
     async def render_loop(self) -> None:
         """Renders whenever it was requested and when something becomes stale, until it is cancelled."""

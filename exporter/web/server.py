@@ -77,7 +77,9 @@ class Server:
         now = asyncio.get_running_loop().time()
         if now - self._last_logged > LOG_INTERVAL:
             self._last_logged = now
-            log.error("cannot accept connections", error=error.strerror, hint="raise the limit of open files")
+            log.error(
+                "cannot accept connections", error=error.strerror, hint="raise the limit on open files (ulimit -n)"
+            )
         await asyncio.sleep(0.0 if self._limiter.make_room() else ACCEPT_RETRY_DELAY)
 
     def _admit(self, accepted: socket.socket, connection: Connection) -> None:
@@ -92,7 +94,7 @@ class Server:
             self._limiter.release(connection)
             accepted.close()
         if not task.cancelled() and (error := task.exception()):
-            log.error("unexpected exception in accepting a connection (please report)", exc_info=error)
+            log.error("unexpected exception while accepting a connection (please report)", exc_info=error)
 
     async def _start(self, accepted: socket.socket, connection: Connection) -> None:
         if not await self._sends_anything(accepted):

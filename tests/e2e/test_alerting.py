@@ -42,7 +42,7 @@ TOLD = {
         f"{CHAT}: 1 replica running but not ready for 15 minutes.",
     ),
     ("channel", "outage", "TogetherPollsFailing", "outage: polls of 2 deployments failing for 10 minutes."),
-    ("pager", "outage", "TogetherDataStale", "outage: oldest data of a deployment is SOME old."),
+    ("pager", "outage", "TogetherDataStale", "outage: last successful poll of a deployment was SOME ago."),
 }
 BY_CLASS = {
     ("channel", "crashloop", "TogetherReplicaCrashLooping", f"{EMBED}: 1 replica crash looping for 10 minutes."),
@@ -56,7 +56,7 @@ BY_CLASS = {
 
 
 def text(message: Message) -> str:
-    return re.sub(r"is \S+( \S+)* old", "is SOME old", message.annotations["description"])
+    return re.sub(r"was \S+( \S+)* ago", "was SOME ago", message.annotations["description"])
 
 
 class Stack:

@@ -136,7 +136,7 @@ def test_a_project_that_leaves_the_configuration_leaves_no_series(
     until(lambda: daemon.shows('together_project_poll_success{project="goes"} 1.0'), "both are polled")
     (tmp_path / "together-exporter.yml").write_text(f"{FAST}projects: [{entry.format('stays', steady.url)}]")
     daemon.popen.send_signal(signal.SIGHUP)
-    until(lambda: daemon.logs("msg=reloaded"), "it is reloaded")
+    until(lambda: daemon.logs("configuration reloaded"), "it is reloaded")
     assert 'project="goes"' not in daemon.metrics()
     assert daemon.shows('together_project_poll_success{project="stays"} 1.0')
 

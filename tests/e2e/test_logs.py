@@ -53,11 +53,11 @@ def test_json_has_one_object_a_line_and_one_line_a_change(start: Start) -> None:
     told = [(line["level"], line["msg"], line.get("deployment")) for line in lines]
     assert told == [
         ("info", "listening", None),
-        ("info", "polled", None),
+        ("info", "first list succeeded", None),
         ("info", "status changed", "chat"),
         ("warn", "poll failed", None),
         ("info", "poll recovered", None),
-        ("info", "deployment gone", "chat"),
+        ("info", "deployment disappeared", "chat"),
         ("info", "stopping", None),
         ("info", "stopped", None),
     ]
@@ -69,7 +69,7 @@ def test_json_has_one_object_a_line_and_one_line_a_change(start: Start) -> None:
     assert (changed["before"], changed["after"]) == ("Ready", "Failed")
     assert (failed["project"], failed["reason"], failed["error"]) == ("p", "unauthorized", "HTTP 401 Unauthorized")
     assert failed["next_in"] == "0.2s"
-    assert gone["reason"] == "no longer in the project's list"
+    assert gone["reason"] == "no longer listed by the API"
 
 
 def test_logfmt_by_default_every_line(start: Start) -> None:
@@ -124,7 +124,7 @@ def test_an_address_in_use_is_one_line(command: str, option: str) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         f"together-exporter: cannot listen on {address}: Address already in use; "
-        f"see what listens there, or choose another with {option}\n"
+        f"stop the other process, or choose another address with {option}\n"
     )
 
 

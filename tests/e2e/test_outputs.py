@@ -119,7 +119,7 @@ def test_errors_stand_below_the_table_in_full(steady: SimulatorServer, tmp_path:
     lines = done.stdout.splitlines()
     table = next(index for index, line in enumerate(lines) if line.startswith("p ") and LONG in line)
     assert lines[table].endswith("not_found")
-    assert f"p/{LONG}: not_found: The API does not know this deployment: HTTP 404 Not Found." in lines[table:]
+    assert f"p/{LONG}: not_found: Deployment not found: HTTP 404 Not Found." in lines[table:]
 
 
 @pytest.mark.parametrize(

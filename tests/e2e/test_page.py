@@ -295,7 +295,7 @@ def test_axe_finds_nothing(
         assert browser.violations() == [], path
     story.simulator.faults.append(Fault(at=0, lasts=1e9, status=401))
     browser.open(daemon.url(), size, scheme)
-    browser.soon_shows("The API rejects the key")
+    browser.soon_shows("API key rejected")
     daemon.stop()
     browser.soon_shows("the exporter does not answer")
     assert browser.violations() == []

@@ -188,10 +188,10 @@ def test_a_project_that_cannot_be_read_is_critical(browser: Browser, start: Star
         browser.open(daemon.url())
         assert "cannot be read" not in browser.text()
         server.now = 30
-        browser.soon_shows("The API failed to answer: HTTP 503 Service Unavailable.")
+        browser.soon_shows("API server error: HTTP 503 Service Unavailable.")
         text = browser.text()
         assert "Project p cannot be read." in text
-        assert text.count("The API failed to answer") == 1
+        assert text.count("API server error") == 1
         assert "3/3" in text
         assert browser.driver.title == "1 critical – together-exporter"
         browser.keep("outage")

@@ -140,4 +140,4 @@ def test_a_failed_verification_names_what_to_set(site: Site, tmp_path: Path) -> 
         code, output = polled(tmp_path / "c.yml", f"projects: [{{base_url: 'https://127.0.0.1:{api}'}}]")
     assert (code, requests) == (1, [])
     assert "certificate verification failed: " in output
-    assert "name your certificate authority in ca_file or SSL_CERT_FILE" in output
+    assert "set ca_file or SSL_CERT_FILE to the CA certificate" in output

@@ -201,7 +201,7 @@ def test_requests_keep_their_distance_retries_included() -> None:
 
 def test_without_a_key_nothing_is_asked() -> None:
     async def no_key() -> str:
-        raise Unauthorized("no usable API key: the file is empty")
+        raise Unauthorized("no valid API key: the file is empty")
 
     async def poll() -> tuple[str, int]:
         async with opened(OK) as setup:

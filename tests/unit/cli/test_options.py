@@ -56,7 +56,7 @@ def test_options_are_grouped(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_without_a_command_help_names_all_and_says_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
     text = help_of("", capsys)
-    assert "Without a command it serves." in text
+    assert "The default command is serve." in text
     assert all(f" {command} " in text for command in COMMANDS)
 
 

@@ -144,7 +144,7 @@ def test_a_recovery_is_logged_where_any_line_was_about_the_deployment() -> None:
 def test_a_failed_list_is_one_line_for_all_and_so_is_its_end() -> None:
     log = Log(Target("p"))
     items = [one(f"chat-{number}", f"dep_{number}") for number in range(300)]
-    assert log.list(*items) == [line("polled", fetch="list", deployments=300)]
+    assert log.list(*items) == [line("first list succeeded", fetch="list", deployments=300)]
     assert log.after("list", "", TIMEOUT, 30.0) == [failed("timeout", str(TIMEOUT))]
     assert log.list(*items, second=60.0) == [line("poll recovered")]
 
@@ -157,9 +157,9 @@ def test_deployments_that_appear_go_and_come_back() -> None:
     log = Log(Target("p"))
     log.list(one())
     assert log.list(one(), one("embed", "dep_2")) == [line("deployment appeared", deployment="embed")]
-    gone = line("deployment gone", deployment="chat", reason="no longer in the project's list")
+    gone = line("deployment disappeared", deployment="chat", reason="no longer listed by the API")
     assert log.list(one("embed", "dep_2")) == [gone]
-    assert log.list(one(), one("embed", "dep_2")) == [line("deployment is back", deployment="chat")]
+    assert log.list(one(), one("embed", "dep_2")) == [line("deployment reappeared", deployment="chat")]
 
 
 def test_after_more_than_stale_after_it_is_a_new_one() -> None:
@@ -175,7 +175,7 @@ def test_after_a_list_that_failed_first_the_fleet_is_not_told_one_by_one() -> No
     log.after("list", "", TIMEOUT)
     assert log.list(one(), one("embed", "dep_2"), second=30.0) == [
         line("poll recovered"),
-        line("polled", fetch="list", deployments=2),
+        line("first list succeeded", fetch="list", deployments=2),
     ]
 
 
@@ -199,7 +199,7 @@ def test_a_status_that_changed_while_it_was_missing_is_told() -> None:
     log.list(one())
     log.list()
     back, changed = log.list(one(status="Failed"))
-    assert back == line("deployment is back", deployment="chat")
+    assert back == line("deployment reappeared", deployment="chat")
     assert changed == line("status changed", deployment="chat", before="Ready", after="Failed")
 
 
@@ -276,7 +276,7 @@ def test_what_is_left_out_is_told_again_when_it_was_gone_in_between() -> None:
     log.list(one(memory="much"))
     log.list()
     assert [each["event"] for each in log.list(one(memory="much"))] == [
-        "deployment is back",
+        "deployment reappeared",
         DROP_MESSAGES["invalid_value"],
     ]
 

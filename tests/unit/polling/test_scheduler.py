@@ -124,7 +124,7 @@ def test_a_step_of_the_clock_moves_what_is_due_with_it(step: float) -> None:
     with structlog.testing.capture_logs() as lines:
         asyncio.run(poll())
     assert (polled, missed.count) == (["a"], 0)
-    assert [(line["event"], line["step"]) for line in lines] == [("clock was set", f"{step:+.1f}s")]
+    assert [(line["event"], line["step"]) for line in lines] == [("system clock changed", f"{step:+.1f}s")]
 
 
 EACH = {key: Plan("p", "each", 3600.0, key) for key in "abc"}

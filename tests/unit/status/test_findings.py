@@ -201,9 +201,9 @@ def test_no_capacity_has_a_hint_about_capacity() -> None:
 
 
 def test_a_failed_poll_says_why_and_what_to_do_and_the_state_still_counts() -> None:
-    failed, poll = findings(shown(deployment(status="Failed"), PollTimeout("no complete answer within 10s")), CONTEXT)
+    failed, poll = findings(shown(deployment(status="Failed"), PollTimeout("no complete response within 10s")), CONTEXT)
     assert failed.level == "critical"
-    assert poll.message == "The API did not answer in time: no complete answer within 10s."
+    assert poll.message == "API request timed out: no complete response within 10s."
     assert poll.hint == PollTimeout.hint
 
 

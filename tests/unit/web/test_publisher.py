@@ -203,7 +203,7 @@ def test_a_render_that_raises_leaves_the_last_page_and_goes_on() -> None:
                 await wait_until(lambda: bool(lines))
             assert setup.statuses() == {"A"}
             assert [(line["event"], line["exc_info"], line["effect"]) for line in lines] == [
-                ("unexpected exception in rendering (please report)", True, "the last page stays")
+                ("unexpected exception while rendering (please report)", True, "last page is served")
             ]
             await setup.list("C")
             await wait_until(lambda: setup.statuses() == {"C"})
