@@ -69,7 +69,7 @@ def _project(project: CheckedProject) -> Iterator[str]:
     selection = "all" if project.deployments is None else f"{len(project.deployments)} by name"
     filters = [*(f"include {each}" for each in project.include), *(f"exclude {each}" for each in project.exclude)]
     if filters:
-        selection = f"{named}, {', '.join(chosen)}"
+        selection = f"{selection}, {', '.join(filters)}"
     queues = " plus one per queue" if project.queue or project.queues else ""
     revisions = " plus one per new revision" if project.revisions else ""
     yield (
