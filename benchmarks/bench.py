@@ -42,7 +42,7 @@ from exporter.state.records import Target
 from exporter.state.store import Store
 from exporter.web.publisher import Publisher
 
-HERE = Path(__file__).parents[1] / ".bench"  # what was built, and the last results
+OUTPUT_FOLDER = Path(__file__).parents[1] / ".bench"  # what was built, and the last results
 MB = 1e6
 SCRAPES = 500  # over which the processor time of one is averaged
 
@@ -267,7 +267,7 @@ def idle(seconds: float) -> Iterator[Row]:
 
 def json_exporter(size: int, rounds: int) -> Iterator[Row]:
     """One probe a deployment there, one scrape of all here."""
-    binary = processes.built_json_exporter(HERE)
+    binary = processes.built_json_exporter(OUTPUT_FOLDER)
     if binary is None:
         print("| json_exporter: not measured, it could not be built | | | | | | |")
         return
@@ -314,7 +314,7 @@ def main() -> None:
     parser.add_argument("--only", choices=list(names), action="append", help="measure this alone; may be repeated")
     only = parser.parse_args().only
     log.configure("error", "logfmt")
-    HERE.mkdir(exist_ok=True)
+    OUTPUT_FOLDER.mkdir(exist_ok=True)
     print(HEADER)
     measured = []
     for name, rows in measures():
@@ -324,7 +324,7 @@ def main() -> None:
     for name, hint in (("nginx", "apt-get install nginx-light"), ("go", "install Go, or set JSON_EXPORTER")):
         if processes.program(name) is None:
             print(f"\nmissing: {name}, so its rows are; {hint}")
-    (HERE / "bench.json").write_text(json.dumps([asdict(row) for row in measured], indent=1), encoding="utf-8")
+    (OUTPUT_FOLDER / "bench.json").write_text(json.dumps([asdict(row) for row in measured], indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -29,11 +29,11 @@ SAMPLE_EVERY = 2.0  # s
 PATHS = ("/metrics", "/-/healthy", "/", "/api/v1/status")  # the first two at each turn of a client
 PAGE_EVERY = 20  # turns
 WARM_UP = 0.2  # of the time; caches fill and the allocator finds its size
-MOST_GROWTH = 0.05
+MAX_GROWTH = 0.05
 KEY = "soak"
 MISSED = "together_exporter_polls_missed_total"
 PROJECT = "  - {{name: {name}, base_url: 'http://{api}', max_requests_per_second: 50{more}}}\n"
-NAMED = ", deployments: [chat-000, embed-001, diffuse-004], fetch: each, queue: true"
+NAMED_DEPLOYMENTS = ", deployments: [chat-000, embed-001, diffuse-004], fetch: each, queue: true"
 
 
 @dataclass
@@ -72,7 +72,7 @@ def _variants(api: str) -> list[str]:
     """Configurations that reloads go through: one project more, one setting other, one that is refused."""
     base = "poll_interval: 2s\npoll_timeout: 1s\nprojects:\n"
     one = PROJECT.format(name="all", api=api, more="")
-    two = PROJECT.format(name="named", api=api, more=NAMED)
+    two = PROJECT.format(name="named", api=api, more=NAMED_DEPLOYMENTS)
     return [base + one + two, base + one, base + one + two, base + one + two + "replica_metric: false\n"]
 
 
@@ -168,8 +168,8 @@ def _report(tally: Tally, page: str, log: str, seconds: float) -> int:
         ("polls, failed by the API's faults", f"{polls:.0f}, {failed:.0f} (running projects only)", ""),
         ("polls missed", f"{missed:.0f}", "0"),
         ("reloads, refused ones among them", f"{tally.reloads}, {log.count('configuration reload failed')}", ""),
-        ("resident memory, median at start and end", _change(memory, 2**20, "MiB "), f"+{MOST_GROWTH:.0%} at most"),
-        ("open files, mean at start and end", _change(files, 1, ""), f"+{MOST_GROWTH:.0%} at most"),
+        ("resident memory, median at start and end", _change(memory, 2**20, "MiB "), f"+{MAX_GROWTH:.0%} at most"),
+        ("open files, mean at start and end", _change(files, 1, ""), f"+{MAX_GROWTH:.0%} at most"),
         ("tracebacks in the log", str(log.count("Traceback")), "0"),
     ]
     print("| what | seen | limit |\n|---|---|---|")
@@ -177,7 +177,7 @@ def _report(tally: Tally, page: str, log: str, seconds: float) -> int:
         print("| {} | {} | {} |".format(*row))
     for failure in tally.failures[:10]:
         print(failure, file=sys.stderr)
-    grew = any(end > start * (1 + MOST_GROWTH) for start, end in (memory, files))
+    grew = any(end > start * (1 + MAX_GROWTH) for start, end in (memory, files))
     return int(bool(tally.failures) or missed > 0 or grew or "Traceback" in log)
 
 

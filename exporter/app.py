@@ -85,7 +85,7 @@ class App:
         self._publisher = Publisher(Renderer(loaded.settings.gpu_hourly_cost), self.store, self.metrics, clock)
         self._scheduler = Scheduler(self.metrics.polls_missed.inc)
         self._reloader = Reloader(self._reload, self.metrics, time.time)
-        self.metrics.reload_successful.set_function(self._runs_what_was_asked_for)
+        self.metrics.reload_successful.set_function(self._is_last_reload_successful)
         self._started = time.time()
         self._running = Running(loaded, self._new_pollers(loaded, {}), _plans(loaded))
         self._put_in_place(self._running)
@@ -168,9 +168,9 @@ class App:
         reports = web_status.StatusReports(self._facts, web.telemetry_path)
         metrics = MetricsEndpoint(self._publisher, self.metrics)
         scrapes = RequestLimit(metrics, web.max_requests, refusals, "scrape_limit")
-        pages = RequestLimit(web_status.build(reports), web_status.MOST_AT_ONCE, refusals, "page_limit")
+        pages = RequestLimit(web_status.build(reports), web_status.MAX_CONCURRENT, refusals, "page_limit")
         targets = discovery.build(self.snapshot, self._is_ready)
-        targets = RequestLimit(targets, web_status.MOST_AT_ONCE, refusals, "page_limit")
+        targets = RequestLimit(targets, web_status.MAX_CONCURRENT, refusals, "page_limit")
         return {web.telemetry_path: scrapes, **dict.fromkeys(web_status.PATHS, pages), discovery.PATH: targets}
 
     def _is_ready(self) -> bool:
@@ -179,12 +179,12 @@ class App:
 
     async def _facts(self) -> Facts:
         """What the status page tells."""
-        coming: dict[str, float] = {}  # by project, seconds since 1970
+        next_polls: dict[str, float] = {}  # by project, seconds since 1970
         due = self._scheduler.next_polls()
         for plan in self.plans:
             if plan.id in due:
-                moment = due[plan.id].timestamp()
-                coming[plan.project] = min(coming.get(plan.project, moment), moment)
+                timestamp = due[plan.id].timestamp()
+                next_polls[plan.project] = min(next_polls.get(plan.project, timestamp), timestamp)
         projects = [
             ProjectFacts(
                 name=project.name,
@@ -192,7 +192,7 @@ class App:
                 fetch=project.fetch,
                 poll_interval=project.poll_interval,
                 last_poll=last.unix if (last := self._running.pollers[project.name].last_poll) else None,
-                next_poll=coming.get(project.name),
+                next_poll=next_polls.get(project.name),
             )
             for project in self._running.loaded.projects
         ]
@@ -212,7 +212,7 @@ class App:
         config = self._web_config.current()
         return Access(config.tls, config.allowed_sans, config.users, config.headers, config.rate)
 
-    def _runs_what_was_asked_for(self) -> float:
+    def _is_last_reload_successful(self) -> float:
         return float(self._reloader.problem is None and self._web_config.problem is None)
 
     def _announce(self, socks: Sequence[socket.socket]) -> None:

@@ -20,8 +20,8 @@ from exporter.state.records import Shown
 from exporter.status.model import Deployment, Error
 from exporter.status.report import deployment, error
 
-MOST_NEAR = 3  # names that are suggested in the place of a wrong one
-NEAR = 0.5  # how like a wrong one they must be, from 0 to 1
+MAX_SUGGESTIONS = 3  # suggested names for a name that does not exist
+SIMILARITY_CUTOFF = 0.5  # minimum similarity of a suggestion, from 0 to 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,8 @@ def read(loaded: Loaded) -> Check:
         shard_index=settings.shard.index,
         shard_total=settings.shard.total,
         projects=tuple(
-            _project(project, key_place(given))
-            for project, given in zip(loaded.projects, settings.projects, strict=True)
+            _project(project, key_place(project_settings))
+            for project, project_settings in zip(loaded.projects, settings.projects, strict=True)
         ),
     )
 
@@ -120,9 +120,9 @@ async def polled(loaded: Loaded, ended: Callable[[], object]) -> Check:
     deployments = []
     for shown in snapshot.deployments:
         seen = deployment(shown, base_urls[shown.project], clock(), loaded.settings.gpu_hourly_cost)
-        known = {each.name: getattr(seen, each.name) for each in fields(Deployment)}
+        values = {each.name: getattr(seen, each.name) for each in fields(Deployment)}
         near = _near(shown, names.get(shown.project, []))
-        deployments.append(CheckedDeployment(**known, series=series_of(shown), near=near))
+        deployments.append(CheckedDeployment(**values, series=series_of(shown), near=near))
     errors = {project.name: project.poll.error for project in snapshot.projects if project.poll.error is not None}
     checked = read(loaded)
     return replace(
@@ -179,4 +179,4 @@ def _near(shown: Shown, names: list[str]) -> tuple[str, ...]:
     """What the project has that is nearest to a name that it does not have."""
     if not isinstance(shown.record.poll.error, NotFound):
         return ()
-    return tuple(difflib.get_close_matches(shown.record.key, names, n=MOST_NEAR, cutoff=NEAR))
+    return tuple(difflib.get_close_matches(shown.record.key, names, n=MAX_SUGGESTIONS, cutoff=SIMILARITY_CUTOFF))

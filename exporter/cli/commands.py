@@ -29,10 +29,10 @@ from exporter.web.listener import listen
 
 T = TypeVar("T")
 
-FINE, FAILED = 0, 1
+SUCCESS, FAILED = 0, 1
 
 
-class Unusable(Exception):
+class CommandError(Exception):
     """What the command line asks for cannot be done; the text names the hint."""
 
     def __init__(self, message: str, exit_code: int = EXIT_CODE) -> None:
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if options.run not in DAEMONS:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         code = options.run(options)
-    except (ConfigError, Unusable) as error:
+    except (ConfigError, CommandError) as error:
         code = _failed(str(error), error.exit_code)
     except KeyboardInterrupt:
         code = FAILED
@@ -71,17 +71,17 @@ def _serve(options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         addresses = app.settings.web.listen_address
         _run(app.serve([stack.enter_context(_socket(option, address)) for address in addresses]))
-    return FINE
+    return SUCCESS
 
 
 def _once(options: argparse.Namespace) -> int:
-    app = App(lambda: _without_news(_load(options)), runtime_metrics=False)
+    app = App(lambda: _without_info_logs(_load(options)), runtime_metrics=False)
     worked, page = _run(_poll_once(app))
     sys.stdout.buffer.write(page)
-    return FINE if worked else FAILED
+    return SUCCESS if worked else FAILED
 
 
-def _without_news(loaded: Loaded) -> Loaded:
+def _without_info_logs(loaded: Loaded) -> Loaded:
     """For a command that cron runs: what is fine is not logged, unless level debug asks for it."""
     settings = loaded.settings
     if settings.log.level != "info":
@@ -105,7 +105,7 @@ def _check(options: argparse.Namespace) -> int:
     shown.show(result, options.output)
     if result.problems:
         return EXIT_CODE
-    return FINE if result.ok else FAILED
+    return SUCCESS if result.ok else FAILED
 
 
 async def _poll_once(app: App) -> tuple[bool, bytes]:
@@ -118,23 +118,23 @@ async def _poll_once(app: App) -> tuple[bool, bytes]:
 
 def _metrics(_: argparse.Namespace) -> int:
     print(reference(described()), end="")
-    return FINE
+    return SUCCESS
 
 
 def _completion(options: argparse.Namespace) -> int:
     print(completion(COMMANDS, options.shell))
-    return FINE
+    return SUCCESS
 
 
 def _simulate(options: argparse.Namespace) -> int:
     from exporter.simulator import command  # noqa: PLC0415 - the daemon does without its imports
 
-    simulator = _usable(lambda: command.make(options))
+    simulator = _or_command_error(lambda: command.make(options))
     sock = _socket("--listen-address", options.listen_address)
     try:
         return _run(command.simulate(simulator, options.scenario, sock))
     except KeyboardInterrupt:  # how it ends as a rule
-        return FINE
+        return SUCCESS
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -142,17 +142,17 @@ def _demo(options: argparse.Namespace) -> int:
     from exporter.simulator import command  # noqa: PLC0415 - as above
 
     options.api_key = None
-    simulator = _usable(lambda: command.make(options))
+    simulator = _or_command_error(lambda: command.make(options))
     api = _socket("--simulator.listen-address", options.simulator_address)
     web = _socket("--web.listen-address", options.listen_address)
     return _run(demo.run(simulator, api, web, options))
 
 
-def _usable(make: Callable[[], T]) -> T:
+def _or_command_error(make: Callable[[], T]) -> T:
     try:
         return make()
     except ValueError as error:
-        raise Unusable(" ".join(str(error).split())) from None
+        raise CommandError(" ".join(str(error).split())) from None
 
 
 def _socket(option: str, address: str) -> socket.socket:
@@ -162,24 +162,24 @@ def _socket(option: str, address: str) -> socket.socket:
         socket.getaddrinfo(parsed.host or None, parsed.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         return listen(address)
     except ValueError as error:
-        raise Unusable(f"{option}: {error}") from None
+        raise CommandError(f"{option}: {error}") from None
     except socket.gaierror as error:
         text = f'"{address}" has a host that cannot be resolved: {error.strerror}; write an IP address'
-        raise Unusable(f"{option}: {text}") from None
+        raise CommandError(f"{option}: {text}") from None
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else str(error)  # without the words that Python adds
         hint = f"stop the other process, or choose another address with {option}"
-        raise Unusable(f"cannot listen on {address}: {why}; {hint}", FAILED) from None
+        raise CommandError(f"cannot listen on {address}: {why}; {hint}", FAILED) from None
 
 
 def _load(options: argparse.Namespace) -> Loaded:
     """The configuration with what the command line says on top."""
-    given: dict[str, Any] = {}
+    overrides: dict[str, Any] = {}
     for section, name in SERVE_OPTIONS:
         value = getattr(options, f"{section}.{name}", None)
         if value is not None:
-            given.setdefault(section, {})[name] = value
-    return load(given, options.config_file)
+            overrides.setdefault(section, {})[name] = value
+    return load(overrides, options.config_file)
 
 
 def _run(task: Coroutine[Any, Any, T]) -> T:

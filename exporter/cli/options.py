@@ -90,18 +90,18 @@ class Parser(argparse.ArgumentParser):
         return options, unknown
 
     def error(self, message: str) -> NoReturn:
-        wrong, known = self._wrong(message)
-        near = difflib.get_close_matches(wrong, known, n=1) if wrong else []
-        hint = f"did you mean {near[0]}?" if near and near[0] != wrong else f"see {self.prog} --help"
+        invalid, candidates = self._suggestions(message)
+        near = difflib.get_close_matches(invalid, candidates, n=1) if invalid else []
+        hint = f"did you mean {near[0]}?" if near and near[0] != invalid else f"see {self.prog} --help"
         text = f"{PROGRAM}: {message}; {hint}"
         self.exit(EXIT_CODE, f"{text.encode('unicode_escape', 'replace').decode()}\n")
 
-    def _wrong(self, message: str) -> tuple[str, list[str]]:
+    def _suggestions(self, message: str) -> tuple[str, list[str]]:
         """The invalid argument and the candidates for a suggestion."""
         if choice := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message):
             return choice[1], re.findall(r"[\w-]+", choice[2])
-        wrong = next((re.split("[=:]", word)[0] for word in message.split() if word.startswith("--")), "")
-        return wrong, [name for action in self.actions() for name in action.option_strings]
+        invalid = next((re.split("[=:]", word)[0] for word in message.split() if word.startswith("--")), "")
+        return invalid, [name for action in self.actions() for name in action.option_strings]
 
 
 Run = Callable[[argparse.Namespace], int]
@@ -109,29 +109,29 @@ Run = Callable[[argparse.Namespace], int]
 
 def parser(commands: Mapping[str, Run]) -> Parser:
     """`commands`: the function of each command, by name."""
-    made = Parser(prog=PROGRAM, description=DESCRIPTION, epilog=_epilog(""))
-    made.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    added = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    root = Parser(prog=PROGRAM, description=DESCRIPTION, epilog=_epilog(""))
+    root.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    added = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, (text, add) in COMMANDS.items():
         command = added.add_parser(name, help=text, description=text, epilog=_epilog(name))
         command.set_defaults(run=commands[name])
         add(command)
-        made.commands = {**made.commands, name: command}
-    return made
+        root.commands = {**root.commands, name: command}
+    return root
 
 
 def completion(commands: Mapping[str, Run], shell: str) -> str:
     """Completion script for the shell. Without a command it completes the options of `serve`."""
     import shtab  # noqa: PLC0415 - only here
 
-    made = parser(commands)
-    _add_settings(made, SERVE_OPTIONS)
-    for action in (action for each in (made, *made.commands.values()) for action in each.actions()):
+    root = parser(commands)
+    _add_settings(root, SERVE_OPTIONS)
+    for action in (action for each in (root, *root.commands.values()) for action in each.actions()):
         if action.dest in FILES:
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab's way
         elif action.dest in CHOICES:
             action.choices = CHOICES[action.dest]
-    return str(shtab.complete(made, shell))
+    return str(shtab.complete(root, shell))
 
 
 def _epilog(command: str) -> str:

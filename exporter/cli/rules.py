@@ -17,7 +17,7 @@ from exporter.settings.problems import ConfigError, Problem, message, show_key
 if TYPE_CHECKING:
     from exporter.rules.config import RulesConfig
 
-# Option: (key of the configuration, metavar, help). `NAME=VALUE` and lists can be given several times.
+# Option: (key of the configuration, metavar, help). `NAME=VALUE` and lists can be from_options several times.
 PAIRS = {
     "--threshold": ("thresholds", "NAME=VALUE", "Threshold, such as cold_start=20m; --list shows all."),
     "--for": ("overrides", "ALERT=DURATION", "Duration for which the condition of an alert must hold."),
@@ -98,9 +98,9 @@ def _config(options: argparse.Namespace) -> RulesConfig:
     from exporter.rules.config import RulesConfig, known_keys  # noqa: PLC0415 - the daemon does without its imports
 
     file = config_file.read(options.config) if options.config else ConfigFile()
-    given = _given(options)
+    from_options = _from_options(options)
     problems = []
-    for values, place in ((given, _option), (file.values, _place_in(file))):
+    for values, place in ((from_options, _option), (file.values, _place_in(file))):
         try:
             RulesConfig.model_validate(values)
         except ValidationError as error:
@@ -109,26 +109,26 @@ def _config(options: argparse.Namespace) -> RulesConfig:
                 problems.append(place(path, message(detail, known_keys())))
     if problems:
         raise ConfigError(problems[:1])  # one line; the next run shows the next
-    return RulesConfig.model_validate(_merged(file.values, given))
+    return RulesConfig.model_validate(_merged(file.values, from_options))
 
 
-def _given(options: argparse.Namespace) -> dict[str, Any]:
+def _from_options(options: argparse.Namespace) -> dict[str, Any]:
     """What the options say, nested as in the file."""
-    given: dict[str, Any] = {}
+    from_options: dict[str, Any] = {}
     for option, (key, metavar, _) in PAIRS.items():
         for text in _values(options, option):
             name, sign, value = text.partition("=")
             if not sign:
                 raise ConfigError([Problem(option, "", f'"{text}" has no value; write {metavar}')])
-            section = given.setdefault(key, {})
+            section = from_options.setdefault(key, {})
             if key == "overrides":
                 section.setdefault(name, {})[option.removeprefix("--")] = value
             else:
                 section[name] = value
     for option, (key, _, _) in LISTS.items():
         if texts := _values(options, option):
-            given[key] = [name.strip() for text in texts for name in text.split(",") if name.strip()]
-    return given if options.runbook_url is None else {**given, "runbook_url": options.runbook_url}
+            from_options[key] = [name.strip() for text in texts for name in text.split(",") if name.strip()]
+    return from_options if options.runbook_url is None else {**from_options, "runbook_url": options.runbook_url}
 
 
 def _values(options: argparse.Namespace, option: str) -> list[str]:

@@ -107,7 +107,7 @@ def each(items: Callable[[S], Iterable[Sample]]) -> Callable[[S], Iterable[Sampl
 
 def unique(samples: Iterable[Sample]) -> list[Sample]:
     """The first sample of each label set: Prometheus refuses a whole scrape for one series that comes twice."""
-    found: dict[tuple[str, ...], float] = {}
+    by_labels: dict[tuple[str, ...], float] = {}
     for labels, value in samples:
-        found.setdefault(labels, value)
-    return list(found.items())
+        by_labels.setdefault(labels, value)
+    return list(by_labels.items())

@@ -34,14 +34,14 @@ def writer(family: Family[Any], identity: tuple[str, ...]) -> Writer:
     samples, layout = family.samples, _layout(family, identity)
 
     def write(identity_values: tuple[str, ...], subject: Any) -> bytes:
-        found = tuple(samples(subject))
-        if not found:
+        samples_ = tuple(samples(subject))
+        if not samples_:
             return b""
-        laid_out = layouts.get(found)
+        laid_out = layouts.get(samples_)
         if laid_out is None:
-            laid_out = layout(found)
+            laid_out = layout(samples_)
             if len(layouts) < MAX_LAYOUTS:
-                layouts[found] = laid_out
+                layouts[samples_] = laid_out
         template, lines = laid_out
         return (template % (identity_values * lines)).encode()
 

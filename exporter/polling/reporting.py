@@ -17,7 +17,7 @@ from exporter.polling.plan import Plan
 from exporter.self_metrics import SelfMetrics
 from exporter.state.records import REFUSALS, RETRY_REFUSED, Project, Record
 
-REMINDER = 600.0  # s; how often a failure that lasts is logged again
+REMINDER_INTERVAL = 600.0  # s between log lines of a continuing failure
 # Reasons that concern one deployment. Any other is most likely shared by all of the project, and logged once.
 OWN_REASONS = frozenset(error.reason for error in (NotFound, InvalidResponse, InternalError))
 DROP_MESSAGES = {
@@ -70,21 +70,21 @@ class Reporter:
         """`now`: monotonic seconds. `before`: the project's value before the failure. To be called while the exception
         is handled: with an InternalError its traceback is logged."""
         fetch = plan.fetch
-        known = self._failures.get((fetch, subject)) or _Failure(error.reason, now, None, has_line=False)
-        logged_at = known.logged_at if known.reason == error.reason else None
+        previous = self._failures.get((fetch, subject)) or _Failure(error.reason, now, None, has_line=False)
+        logged_at = previous.logged_at if previous.reason == error.reason else None
         is_shared = _is_shared(fetch, error)
         if logged_at is not None:
-            is_due = now - logged_at >= REMINDER
+            is_due = now - logged_at >= REMINDER_INTERVAL
         else:
             is_due = not (is_shared and (fetch, error.reason) in self._shared)
         self._failures[fetch, subject] = _Failure(
-            error.reason, known.since, now if is_due else logged_at, has_line=known.has_line or is_due
+            error.reason, previous.since, now if is_due else logged_at, has_line=previous.has_line or is_due
         )
         if not is_due:
             return
         if is_shared:
             self._shared.add((fetch, error.reason))
-        details = {"failing_for": f"{now - known.since:.0f}s"} if now > known.since else {}
+        details = {"failing_for": f"{now - previous.since:.0f}s"} if now > previous.since else {}
         if error.request_id is not None:
             details["request_id"] = error.request_id
         event = "poll failed" if logged_at is None else "poll still failing"
@@ -176,7 +176,7 @@ def _next_in(plan: Plan, error: ApiError) -> float:
 
 
 def _where(fetch: Name, subject: str, project: Project | None = None) -> dict[str, str]:
-    """What a poll was about, by the deployment's name where it is known."""
+    """Log fields that identify the subject of a poll, with the deployment's name if available."""
     if fetch == "list":
         return {}
     if fetch == "queue":

@@ -17,7 +17,7 @@ from exporter.polling.plan import Plan
 CLOCK_CHECK = 5.0  # s; how long a step of the wall clock may go unnoticed
 CLOCK_STEP = 1.0  # s; a wall clock that moves this much against the monotonic one was set, not slewed
 
-SOONEST = 0.5  # of an interval; between a first poll and its second
+MIN_SECOND_POLL = 0.5  # of an interval; minimum time between the first and the second poll
 
 Run = Callable[[Plan], Awaitable[object]]
 log = structlog.get_logger()
@@ -88,14 +88,14 @@ class Scheduler:
         """Polls these plans and no others. Those of the projects in `kept` that were there keep their times.
 
         `gaps`: by project, the seconds between two first polls, so that the API is not met by a burst."""
-        wanted = {plan.id: plan for plan in plans}
+        by_id = {plan.id: plan for plan in plans}
         for job in self._jobs.get_jobs():
-            plan = wanted.get(job.id)
+            plan = by_id.get(job.id)
             if plan is None or plan.project not in kept or self._intervals[job.id] != plan.interval:
                 job.remove()
                 del self._intervals[job.id]
                 self._last.pop(job.id, None)
-        for plan, first, phase in spread(list(wanted.values()), gaps):
+        for plan, first, phase in spread(list(by_id.values()), gaps):
             if plan.id in self._intervals:
                 self._jobs.modify_job(plan.id, args=(plan, run))
             else:
@@ -143,7 +143,7 @@ def spread(plans: Sequence[Plan], gaps: Mapping[str, float]) -> list[tuple[Plan,
     for index, plan in enumerate(plans):
         position = seen[plan.project] = seen.get(plan.project, -1) + 1
         share = (index + 1) / len(plans)
-        phase = plan.interval * (share if share >= SOONEST else share + 1)
+        phase = plan.interval * (share if share >= MIN_SECOND_POLL else share + 1)
         result.append((plan, position * gaps.get(plan.project, 0.0), phase))
     return result
 

@@ -27,9 +27,9 @@ LISTS = {
 RESERVED = frozenset({"alertname", "severity", "instance", *(label for labels in LISTS.values() for label in labels)})
 
 
-def unknown(name: str, known: Iterable[str], what: str) -> str:
-    """Error message for an unknown name, with the closest known one."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+def unknown(name: str, candidates: Iterable[str], what: str) -> str:
+    """Error message for an unknown name, with the closest candidate."""
+    near = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
     return f'"{name}" is not {what}; ' + (f"did you mean {near[0]}?" if near else "see together-exporter rules --list")
 
 

@@ -212,9 +212,9 @@ class ProjectSettings(_Section):
 
     @model_validator(mode="after")
     def _one_key(self) -> Self:
-        given = [name for name in ("api_key_file", "api_key_env", "api_key") if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise ValueError(f"has {' and '.join(given)}; keep one")
+        configured = [name for name in ("api_key_file", "api_key_env", "api_key") if getattr(self, name) is not None]
+        if len(configured) > 1:
+            raise ValueError(f"has {' and '.join(configured)}; keep one")
         return self
 
 

@@ -64,21 +64,21 @@ def show_key(path: Sequence[str | int]) -> str:
     return text.removeprefix(".")
 
 
-def message(error: ErrorDetails, known: Mapping[tuple[str, ...], Sequence[str]]) -> str:
-    """The hint for one of pydantic's errors; `known`: the keys of each section, for near misses."""
+def message(error: ErrorDetails, known_keys: Mapping[tuple[str, ...], Sequence[str]]) -> str:
+    """The hint for one of pydantic's errors; `known_keys`: the keys of each section, for suggestions."""
     kind = error["type"]
     if kind == "value_error":
         return str(error["ctx"]["error"])
     if kind == "extra_forbidden":
-        return _unknown_key(error["loc"], known)
+        return _unknown_key(error["loc"], known_keys)
     if kind == "literal_error":
         return f"must be {error['ctx']['expected']}"
     return HINTS.get(kind, error["msg"].replace("Input should be", "must be"))
 
 
-def _unknown_key(path: tuple[Any, ...], known: Mapping[tuple[str, ...], Sequence[str]]) -> str:
+def _unknown_key(path: tuple[Any, ...], known_keys: Mapping[tuple[str, ...], Sequence[str]]) -> str:
     section = tuple(step for step in path[:-1] if isinstance(step, str))
-    choices = known.get(section, ())
+    choices = known_keys.get(section, ())
     near = difflib.get_close_matches(str(path[-1]), choices, n=1)
     if near:
         return f'unknown key; did you mean "{near[0]}"?'

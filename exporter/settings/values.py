@@ -25,9 +25,9 @@ def mistake(text: str) -> str | None:
 def unprintable(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
     """Where keys and texts have what no name has, whatever they are for, and what to do."""
     if isinstance(value, str):
-        if found := NO_TEXT.search(value):
-            kind = "lone surrogate" if "\ud800" <= found[0] <= "\udfff" else "control character"
-            yield path, f"has a {kind} (U+{ord(found[0]):04X}); remove it"
+        if match := NO_TEXT.search(value):
+            kind = "lone surrogate" if "\ud800" <= match[0] <= "\udfff" else "control character"
+            yield path, f"has a {kind} (U+{ord(match[0]):04X}); remove it"
     elif isinstance(value, Mapping):
         for key, below in value.items():
             yield from unprintable(key, (*path, key))

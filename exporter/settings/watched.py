@@ -11,7 +11,7 @@ import structlog
 from exporter.settings.problems import ConfigError
 from exporter.settings.web_config import WebConfig, read
 
-RETRY = 5.0  # s; how often a bad file is read again though it looks the same: one that it names may have come
+RETRY_INTERVAL = 5.0  # s between reads of an unchanged invalid file; a file that it references may have been added
 
 Stamp = tuple[tuple[int, ...] | None, ...]
 log = structlog.get_logger()
@@ -41,7 +41,7 @@ class WatchedWebConfig:
         try:
             self._config = read(name)
         except ConfigError as error:
-            self._next_try = time.monotonic() + RETRY
+            self._next_try = time.monotonic() + RETRY_INTERVAL
             if self.problem != str(error):
                 log.error(
                     "web configuration reload failed",
@@ -62,7 +62,7 @@ def _stamp(files: Iterable[str]) -> Stamp:
 
 def _stat(file: str) -> tuple[int, ...] | None:
     try:
-        found = os.stat(file)
+        status = os.stat(file)
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return status.st_mtime_ns, status.st_size, status.st_ino

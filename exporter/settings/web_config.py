@@ -105,10 +105,10 @@ def _header(name: str) -> str:
     return name
 
 
-def _http2(wanted: bool) -> bool:
-    if wanted:
+def _http2(enabled: bool) -> bool:
+    if enabled:
         raise ValueError("HTTP/2 is not supported; set it to false or remove it")
-    return wanted
+    return enabled
 
 
 Version = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
@@ -190,18 +190,18 @@ KNOWN_KEYS: dict[tuple[str, ...], tuple[str, ...]] = {
 
 def read(name: str) -> WebConfig:
     """Raises ConfigError with everything that is wrong with the file or with the files it names."""
-    given = config_file.read(name)
+    contents = config_file.read(name)
     try:
-        parsed = WebConfigFile.model_validate(given.values)
+        parsed = WebConfigFile.model_validate(contents.values)
     except ValidationError as error:
         raise ConfigError(
-            [_problem(given, d["loc"], message(d, KNOWN_KEYS)) for d in error.errors(include_url=False)]
+            [_problem(contents, d["loc"], message(d, KNOWN_KEYS)) for d in error.errors(include_url=False)]
         ) from None
     tls = parsed.tls_server_config
     folder = Path(name).parent
     rate = parsed.rate_limit
     return WebConfig(
-        tls=_context(tls, given, folder) if tls else None,
+        tls=_context(tls, contents, folder) if tls else None,
         allowed_sans=frozenset(tls.client_allowed_sans if tls else ()),
         users={user: secret.get_secret_value().encode() for user, secret in parsed.basic_auth_users.items()},
         headers={name: value for name, value in parsed.http_server_config.headers.items() if value},
@@ -215,7 +215,7 @@ def _files(tls: TlsServerConfig | None, folder: Path) -> list[str]:
     return [str(folder / name) for name in names if name]
 
 
-def _context(tls: TlsServerConfig, given: ConfigFile, folder: Path) -> ssl.SSLContext:
+def _context(tls: TlsServerConfig, contents: ConfigFile, folder: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version, context.maximum_version = VERSIONS[tls.min_version], VERSIONS[tls.max_version]
     if tls.cipher_suites:
@@ -224,14 +224,14 @@ def _context(tls: TlsServerConfig, given: ConfigFile, folder: Path) -> ssl.SSLCo
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     if tls.curve_preferences:
         context.set_ecdh_curve(CURVES[tls.curve_preferences[0]])
-    _load_certificate(context, tls, given, folder)
-    _load_client_authority(context, tls, given, folder)
+    _load_certificate(context, tls, contents, folder)
+    _load_client_authority(context, tls, contents, folder)
     return context
 
 
-def _load_certificate(context: ssl.SSLContext, tls: TlsServerConfig, given: ConfigFile, folder: Path) -> None:
-    cert = _existing(given, "cert_file", folder, tls.cert_file)
-    key = _existing(given, "key_file", folder, tls.key_file)
+def _load_certificate(context: ssl.SSLContext, tls: TlsServerConfig, contents: ConfigFile, folder: Path) -> None:
+    cert = _existing(contents, "cert_file", folder, tls.cert_file)
+    key = _existing(contents, "key_file", folder, tls.key_file)
     what = f"{cert} and {key}" if cert and key else "cert and key"
     try:
         with contextlib.ExitStack() as stack:
@@ -240,9 +240,9 @@ def _load_certificate(context: ssl.SSLContext, tls: TlsServerConfig, given: Conf
             context.load_cert_chain(cert, key, password=lambda: "")  # an encrypted key must not ask the terminal
     except (ssl.SSLError, ValueError):
         text = f"{what} are not a PEM certificate with its unencrypted private key; check that they match"
-        raise ConfigError([_problem(given, ("tls_server_config",), text)]) from None
+        raise ConfigError([_problem(contents, ("tls_server_config",), text)]) from None
     except OSError as error:
-        raise ConfigError([_problem(given, ("tls_server_config",), f"{what}: {error.strerror}")]) from None
+        raise ConfigError([_problem(contents, ("tls_server_config",), f"{what}: {error.strerror}")]) from None
 
 
 @contextlib.contextmanager
@@ -261,18 +261,18 @@ def _as_file(text: str) -> Iterator[str]:
             yield file.name
 
 
-def _load_client_authority(context: ssl.SSLContext, tls: TlsServerConfig, given: ConfigFile, folder: Path) -> None:
-    name = _existing(given, "client_ca_file", folder, tls.client_ca_file)
+def _load_client_authority(context: ssl.SSLContext, tls: TlsServerConfig, contents: ConfigFile, folder: Path) -> None:
+    name = _existing(contents, "client_ca_file", folder, tls.client_ca_file)
     try:
         if name or tls.client_ca:
             context.load_verify_locations(cafile=name, cadata=tls.client_ca)
     except (ssl.SSLError, ValueError, OSError):
         text = f"{name or 'client_ca'} contains no PEM certificate"
-        raise ConfigError([_problem(given, ("tls_server_config",), text)]) from None
+        raise ConfigError([_problem(contents, ("tls_server_config",), text)]) from None
     context.verify_mode = CLIENT_AUTH[tls.client_auth_type]
 
 
-def _existing(given: ConfigFile, key: str, folder: Path, name: str | None) -> str | None:
+def _existing(contents: ConfigFile, key: str, folder: Path, name: str | None) -> str | None:
     """The file as it is to be opened: relative ones lie beside the web configuration."""
     if name is None:
         return None
@@ -280,10 +280,10 @@ def _existing(given: ConfigFile, key: str, folder: Path, name: str | None) -> st
     try:
         read_bytes(path, MAX_PEM)
     except Unreadable as error:
-        raise ConfigError([_problem(given, ("tls_server_config", key), f"{path} {error}")]) from None
+        raise ConfigError([_problem(contents, ("tls_server_config", key), f"{path} {error}")]) from None
     return path
 
 
-def _problem(given: ConfigFile, location: KeyPath | tuple[Any, ...], text: str) -> Problem:
+def _problem(contents: ConfigFile, location: KeyPath | tuple[Any, ...], text: str) -> Problem:
     path = tuple(step for step in location if step != "[key]")
-    return given.problem(path, text)
+    return contents.problem(path, text)

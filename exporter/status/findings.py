@@ -40,7 +40,7 @@ LOGS_HINT = "Read the replica's logs."
 VOLUME_HINT = "Check the volume's name, version and status."
 
 
-class Trouble(NamedTuple):
+class ReasonText(NamedTuple):
     """What a class of reasons means for one replica and for several."""
 
     one: str
@@ -49,39 +49,39 @@ class Trouble(NamedTuple):
     alert: str | None = None
 
 
-REASONS: Mapping[ReasonClass, Trouble] = {
-    "crash": Trouble("is crash looping", "are crash looping", LOGS_HINT, "TogetherReplicaCrashLooping"),
-    "memory": Trouble(
+REASONS: Mapping[ReasonClass, ReasonText] = {
+    "crash": ReasonText("is crash looping", "are crash looping", LOGS_HINT, "TogetherReplicaCrashLooping"),
+    "memory": ReasonText(
         "ran out of memory",
         "ran out of memory",
         "Raise the deployment's memory, or reduce what it loads.",
         "TogetherReplicaOutOfMemory",
     ),
-    "capacity": Trouble(
+    "capacity": ReasonText(
         "finds no capacity",
         "find no capacity",
         "Wait, try another GPU type, or ask Together for capacity.",
         "TogetherReplicaNoCapacity",
     ),
-    "image": Trouble(
+    "image": ReasonText(
         "cannot pull the image",
         "cannot pull the image",
         "Check the image's name and the registry's credentials.",
         "TogetherReplicaImageOrVolume",
     ),
-    "volume": Trouble(
+    "volume": ReasonText(
         "cannot mount its volume", "cannot mount their volume", VOLUME_HINT, "TogetherReplicaImageOrVolume"
     ),
-    "config": Trouble(
+    "config": ReasonText(
         "has an invalid configuration",
         "have an invalid configuration",
         "Check its variables, secrets and command.",
         "TogetherReplicaImageOrVolume",
     ),
-    "evicted": Trouble(
+    "evicted": ReasonText(
         "was evicted", "were evicted", "A replacement should start; with capacity_type stable it is rarer."
     ),
-    "other": Trouble("is waiting", "are waiting", LOGS_HINT),
+    "other": ReasonText("is waiting", "are waiting", LOGS_HINT),
 }
 
 
@@ -98,15 +98,15 @@ Rule = Callable[[Deployment, Context], Iterator[Finding]]
 
 def findings(shown: Shown, context: Context) -> tuple[Finding, ...]:
     """Worst first."""
-    found = [*_poll(shown)]
+    class_reasons = [*_poll(shown)]
     if shown.state is not None:
-        found += [finding for rule in RULES for finding in rule(shown.state.deployment, context)]
-    return tuple(sorted(found, key=lambda finding: LEVELS.index(finding.level)))
+        class_reasons += [finding for rule in RULES for finding in rule(shown.state.deployment, context)]
+    return tuple(sorted(class_reasons, key=lambda finding: LEVELS.index(finding.level)))
 
 
-def level(found: tuple[Finding, ...]) -> Level:
+def level(class_reasons: tuple[Finding, ...]) -> Level:
     """The worst, of those that come worst first."""
-    return found[0].level if found else "ok"
+    return class_reasons[0].level if class_reasons else "ok"
 
 
 def _poll(shown: Shown) -> Iterator[Finding]:
@@ -177,11 +177,11 @@ def _reasons(d: Deployment, _: Context) -> Iterator[Finding]:
     for reason in sorted(reasons):
         by_class.setdefault(reason_class(reason), []).append(reason)
     for name, trouble in REASONS.items():
-        found = by_class.get(name, [])
-        count = sum(reasons[reason] for reason in found)
+        class_reasons = by_class.get(name, [])
+        count = sum(reasons[reason] for reason in class_reasons)
         if count:
             text = trouble.one if count == 1 else trouble.several
-            message = f"{_count(count)} {text} ({', '.join(found[:5])})."
+            message = f"{_count(count)} {text} ({', '.join(class_reasons[:5])})."
             yield Finding("warning", message, trouble.hint, trouble.alert)
 
 

@@ -36,7 +36,7 @@ from exporter.status.model import (
 )
 
 NO_DEPLOYMENTS = b"[]}"  # how the JSON of a status without any ends
-MOST_REPLICAS = 200  # of a deployment that are listed one by one
+MAX_LISTED_REPLICAS = 200  # of a deployment that are listed one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ def _count(number: float | None) -> int | float | None:
 
 def _replicas(events: Mapping[str, ListedReplica], lives: Mapping[str, Life]) -> tuple[Replica, ...]:
     """Those not ready first."""
-    first = nsmallest(MOST_REPLICAS, events.items(), key=lambda item: (item[1].is_ready, item[0]))
+    first = nsmallest(MAX_LISTED_REPLICAS, events.items(), key=lambda item: (item[1].is_ready, item[0]))
     return tuple(
         Replica(
             replica=name,

@@ -38,7 +38,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What all connections share. `access`: who is let in now."""
+    """What all connections share. `access`: returns the current access rules."""
 
     access: Callable[[], Access]
     limiter: ConnectionLimiter

@@ -10,7 +10,7 @@ import structlog
 
 from exporter.api.errors import Forbidden, InvalidResponse, NotFound, PollTimeout, ServerError, Unauthorized
 from exporter.polling.fetches import Name
-from exporter.polling.reporting import DROP_MESSAGES, REMINDER, Reporter
+from exporter.polling.reporting import DROP_MESSAGES, REMINDER_INTERVAL, Reporter
 from exporter.state.records import Limits, Target
 from tests.pipeline import run
 from tests.unit.polling.harness import QUEUE_BODY, Answer, Harness, body, error, listed, one
@@ -77,8 +77,12 @@ def test_a_failure_that_lasts_is_logged_again_every_ten_minutes() -> None:
     log.after("each", "dep_1", TIMEOUT)
     seconds = [30.0 * number for number in range(1, 61)]
     told = {second: log.after("each", "dep_1", TIMEOUT, second) for second in seconds}
-    assert {second for second, lines in told.items() if lines} == {REMINDER, 2 * REMINDER, 3 * REMINDER}
-    (reminder,) = told[REMINDER]
+    assert {second for second, lines in told.items() if lines} == {
+        REMINDER_INTERVAL,
+        2 * REMINDER_INTERVAL,
+        3 * REMINDER_INTERVAL,
+    }
+    (reminder,) = told[REMINDER_INTERVAL]
     assert (reminder["event"], reminder["failing_for"]) == ("poll still failing", "600s")
 
 
