@@ -1,4 +1,4 @@
-"""What `check` finds: the configuration as it will be run and, when it polls, what would be exported."""
+"""The `check` command: validates the configuration and optionally polls."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ SIMILARITY_CUTOFF = 0.5  # minimum similarity of a suggestion, from 0 to 1
 
 @dataclass(frozen=True, slots=True)
 class CheckedProject:
-    """One project as it is configured. `api_key`: where it comes from, never the key. `deployments`: by name; None
-    discovers. `error`: why its list could not be read."""
+    """A configured project. `api_key`: source of the key, never the key itself. `deployments`: names, None for
+    discovery. `error`: why the list failed."""
 
     project: str
     base_url: str
@@ -48,7 +48,7 @@ class CheckedProject:
 
 @dataclass(frozen=True, slots=True)
 class CheckedDeployment(Deployment):
-    """As in /api/v1/status. `series`: how many it would have; `near`: what may be meant where it does not exist."""
+    """As in /api/v1/status. `series`: number of series; `near`: similar names if it does not exist."""
 
     series: int = 0
     near: tuple[str, ...] = ()
@@ -56,8 +56,8 @@ class CheckedDeployment(Deployment):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`ok`: the configuration can be run and, where it was polled, every poll worked. `deployments`: None where none
-    were polled. `series`: of the whole page; None likewise."""
+    """`ok`: the configuration is valid and all polls succeeded. `deployments`, `series` (total): None without "
+    "--poll."""
 
     ok: bool
     file: str | None = None
@@ -75,7 +75,7 @@ class Check:
 
     @property
     def polls(self) -> int:
-        """How many requests a poll of everything takes, queues, revisions and retries not counted."""
+        """Number of requests to poll everything, excluding queues, revisions and retries."""
         return sum(len(p.deployments) if p.deployments and p.fetch == "each" else 1 for p in self.projects)
 
 
@@ -84,7 +84,7 @@ def refused(problem: ConfigError) -> Check:
 
 
 def read(loaded: Loaded) -> Check:
-    """Everything that the daemon has read."""
+    """Summary of the loaded configuration."""
     settings, web = loaded.settings, loaded.web
     return Check(
         ok=True,
@@ -106,7 +106,7 @@ def read(loaded: Loaded) -> Check:
 
 
 async def polled(loaded: Loaded, ended: Callable[[], object]) -> Check:
-    """The same, after each deployment was fetched once; `ended` is called after each poll."""
+    """Like read(), after polling everything once; `ended`: called after each poll."""
     quiet = loaded.settings.model_copy(update={"log": LogSettings(level="error")})
     app = App(lambda: replace(loaded, settings=quiet), runtime_metrics=False)
     try:
@@ -162,7 +162,7 @@ def _project(project: Project, api_key: str) -> CheckedProject:
 
 
 def _opt_in_warnings(projects: Mapping[str, ProjectState]) -> Iterator[str]:
-    """What the configuration asks for beside the deployments, and the API does not give."""
+    """Warnings about failed opt-in fetches."""
     for name, project in projects.items():
         for fetch, states in (("queue", project.queues), ("revisions", project.revisions)):
             failed = next((state.poll.error for state in states.values() if state.poll.error is not None), None)
@@ -171,12 +171,12 @@ def _opt_in_warnings(projects: Mapping[str, ProjectState]) -> Iterator[str]:
 
 
 def _gpu_types(deployments: Iterable[Deployment]) -> set[str]:
-    """Those in use."""
+    """GPU types in use."""
     return {each.gpu_type for each in deployments if each.gpu_type and each.gpus_per_replica}
 
 
 def _near(shown: Shown, names: list[str]) -> tuple[str, ...]:
-    """What the project has that is nearest to a name that it does not have."""
+    """Names in the project that are similar to a missing one."""
     if not isinstance(shown.record.poll.error, NotFound):
         return ()
     return tuple(difflib.get_close_matches(shown.record.key, names, n=MAX_SUGGESTIONS, cutoff=SIMILARITY_CUTOFF))

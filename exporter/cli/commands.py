@@ -1,4 +1,4 @@
-"""What each command does, and how it ends."""
+"""Implementation and exit codes of the commands."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SUCCESS, FAILED = 0, 1
 
 
 class CommandError(Exception):
-    """What the command line asks for cannot be done; the text names the hint."""
+    """A command cannot be executed; the message includes a hint."""
 
     def __init__(self, message: str, exit_code: int = EXIT_CODE) -> None:
         super().__init__(message)
@@ -82,7 +82,7 @@ def _once(options: argparse.Namespace) -> int:
 
 
 def _without_info_logs(loaded: Loaded) -> Loaded:
-    """For a command that cron runs: what is fine is not logged, unless level debug asks for it."""
+    """Raises level info to warn: a cron job must not log successful polls."""
     settings = loaded.settings
     if settings.log.level != "info":
         return loaded
@@ -109,7 +109,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 async def _poll_once(app: App) -> tuple[bool, bytes]:
-    """Whether all polls succeeded, and the page."""
+    """Returns whether all polls succeeded, and the page."""
     try:
         return await app.poll_once(), await app.page()
     finally:
@@ -133,7 +133,7 @@ def _simulate(options: argparse.Namespace) -> int:
     sock = _socket("--listen-address", options.listen_address)
     try:
         return _run(command.simulate(simulator, options.scenario, sock))
-    except KeyboardInterrupt:  # how it ends as a rule
+    except KeyboardInterrupt:  # the usual way to stop it
         return SUCCESS
 
 
@@ -156,7 +156,7 @@ def _or_command_error(make: Callable[[], T]) -> T:
 
 
 def _socket(option: str, address: str) -> socket.socket:
-    """Listening. `option`: the one that sets the address."""
+    """Creates a listening socket. `option`: the option of the address."""
     try:
         parsed = parse_address(address)
         socket.getaddrinfo(parsed.host or None, parsed.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -167,13 +167,13 @@ def _socket(option: str, address: str) -> socket.socket:
         text = f'"{address}" has a host that cannot be resolved: {error.strerror}; write an IP address'
         raise CommandError(f"{option}: {text}") from None
     except OSError as error:
-        why = os.strerror(error.errno) if error.errno else str(error)  # without the words that Python adds
+        why = os.strerror(error.errno) if error.errno else str(error)  # without Python's additions
         hint = f"stop the other process, or choose another address with {option}"
         raise CommandError(f"cannot listen on {address}: {why}; {hint}", FAILED) from None
 
 
 def _load(options: argparse.Namespace) -> Loaded:
-    """The configuration with what the command line says on top."""
+    """Loads the configuration with command line overrides."""
     overrides: dict[str, Any] = {}
     for section, name in SERVE_OPTIONS:
         value = getattr(options, f"{section}.{name}", None)
@@ -183,7 +183,7 @@ def _load(options: argparse.Namespace) -> Loaded:
 
 
 def _run(task: Coroutine[Any, Any, T]) -> T:
-    """The loop is not closed: that would wait for its threads, of which one may hang in a resolver."""
+    """The loop is not closed, because that would wait for threads that may hang in a resolver."""
     return asyncio.Runner(loop_factory=uvloop.new_event_loop).run(task)
 
 
@@ -198,4 +198,4 @@ COMMANDS: Mapping[str, Run] = {
     "dashboards": rules.dashboards,
     "completion": _completion,
 }
-DAEMONS = frozenset({_serve, _demo})  # they handle SIGHUP themselves
+DAEMONS = frozenset({_serve, _demo})  # handle SIGHUP

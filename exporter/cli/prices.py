@@ -1,4 +1,4 @@
-"""Whether the configured prices fit the GPU types that are in use."""
+"""Compares configured prices with the GPU types in use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VARIABLE = f"{ENV_PREFIX}GPU_HOURLY_COST"
 
 
 def warnings(prices: Mapping[str, float], in_use: AbstractSet[str]) -> Iterator[str]:
-    """One line for each price that fits no GPU type in use, and for each type in use that has no price."""
+    """Warnings about prices of unused GPU types and about GPU types without a price."""
     if not prices:
         return
     for name in sorted(prices.keys() - in_use):
@@ -24,7 +24,7 @@ def warnings(prices: Mapping[str, float], in_use: AbstractSet[str]) -> Iterator[
 
 
 def _unused(name: str, without_price: AbstractSet[str]) -> str:
-    """`without_price`: the types that may have been meant."""
+    """`without_price`: candidates for a suggestion."""
     same = [each for each in without_price if _letters(each) == _letters(name)]
     near = same or difflib.get_close_matches(name, without_price, n=1)
     variable = f"{VARIABLE}__{name}".upper()

@@ -108,12 +108,12 @@ def _config(options: argparse.Namespace) -> RulesConfig:
                 path = tuple(step for step in detail["loc"] if step != "[key]")
                 problems.append(place(path, message(detail, known_keys())))
     if problems:
-        raise ConfigError(problems[:1])  # one line; the next run shows the next
+        raise ConfigError(problems[:1])  # errors are reported in one line
     return RulesConfig.model_validate(_merged(file.values, from_options))
 
 
 def _from_options(options: argparse.Namespace) -> dict[str, Any]:
-    """What the options say, nested as in the file."""
+    """Values of the options, nested as in the file."""
     from_options: dict[str, Any] = {}
     for option, (key, metavar, _) in PAIRS.items():
         for text in _values(options, option):
@@ -136,7 +136,7 @@ def _values(options: argparse.Namespace, option: str) -> list[str]:
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings are merged; anything else of `above` takes the place of what is `below`."""
+    """Merges mappings recursively; other values of `above` replace those of `below`."""
     merged = dict(below)
     for key, value in above.items():
         both = isinstance(value, Mapping) and isinstance(below.get(key), Mapping)

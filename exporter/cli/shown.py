@@ -1,4 +1,4 @@
-"""The output of `check`: for people in a terminal, as plain text elsewhere, or as JSON."""
+"""Output of `check`: terminal, plain text or JSON."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from rich.text import Text
 from exporter.cli.check import Check, CheckedDeployment, CheckedProject
 from exporter.status.model import Level
 
-UNBOUNDED = 10_000  # columns; what is no terminal does not wrap lines
+UNBOUNDED = 10_000  # columns; no line wrapping without a terminal
 COLOURS: dict[Level, str] = {"critical": "bold red", "warning": "yellow", "busy": "cyan", "ok": "green"}
 CHECK = TypeAdapter(Check)
 
 
 def show(check: Check, output: str) -> None:
-    """`output`: `text`, problems on stderr and the rest on stdout, or `json`, all on stdout."""
+    """`output`: `text` (problems on stderr, the rest on stdout) or `json` (stdout)."""
     if output == "json":
         sys.stdout.write(CHECK.dump_json(check, indent=2).decode() + "\n")
         return
@@ -44,9 +44,9 @@ def show(check: Check, output: str) -> None:
 
 @contextlib.contextmanager
 def progress(check: Check) -> Iterator[Callable[[], None]]:
-    """A bar on stderr while polls go on, where that is a terminal; what is given is to be called after each."""
+    """Progress bar on stderr if it is a terminal; call the yielded function after each poll."""
     columns = (TextColumn("polling"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)  # which FORCE_COLOR takes for a terminal
+    console = Console(stderr=True)  # FORCE_COLOR makes it a terminal
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("polling", total=check.polls + sum(map(_opt_in_polls, check.projects)))
         yield lambda: bar.advance(task)
@@ -111,7 +111,7 @@ def _number(count: float | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`style`: of a cell, in a terminal."""
+    """`style`: of cells in a terminal."""
 
     header: str
     cell: Callable[[CheckedDeployment], str]
@@ -133,12 +133,12 @@ COLUMNS = (
         "RESULT", lambda d: d.error.reason if d.error else "ok", "left", lambda d: "green" if d.poll_success else "red"
     ),
 )
-# What a narrow terminal does without, the first one first. Names and results always stay.
+# Columns dropped on narrow terminals, in order. Names and results are always kept.
 DROPPED_FIRST = ("SERIES", "GPUS", "MIN", "MAX", "DESIRED", "READY", "STATUS", "PROJECT")
 
 
 def _print_table(out: Console, deployments: Sequence[CheckedDeployment]) -> None:
-    """Names are never cut or wrapped: columns are left out until the table is as narrow as the terminal."""
+    """Drops columns until the table fits the terminal. Names are never truncated or wrapped."""
     in_terminal = out.file.isatty()
     columns, dropped = list(COLUMNS), list(DROPPED_FIRST)
     table = _table(columns, deployments, edge=in_terminal)
@@ -147,7 +147,7 @@ def _print_table(out: Console, deployments: Sequence[CheckedDeployment]) -> None
         del dropped[0]
         table = _table(columns, deployments, edge=in_terminal)
     with out.capture() as captured:
-        width, out.width = out.width, UNBOUNDED  # a name that is longer than the terminal is wide is left whole
+        width, out.width = out.width, UNBOUNDED  # do not truncate names longer than the terminal
         out.print(table)
         out.width = width
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))
@@ -175,7 +175,7 @@ def _errors(deployments: Sequence[CheckedDeployment]) -> Iterator[str]:
 
 class _Output(Console):
     def on_broken_pipe(self) -> None:
-        """The reader left: reported as everything else that cannot be written."""
+        """Reports a broken pipe like other write errors."""
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
@@ -192,5 +192,5 @@ def _print_lines(out: Console, *lines: str) -> None:
 
 
 def _printable(text: str) -> str:
-    """Without what would move the cursor or colour the terminal: names come from elsewhere."""
+    """Replaces control characters, because names from the API could otherwise control the terminal."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

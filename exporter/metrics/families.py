@@ -1,4 +1,4 @@
-"""THE table: every metric about deployments, one row each, in the order of /metrics."""
+"""The table of all metrics about deployments, one row each, in the order of /metrics."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def gpu_type(d: Deployment) -> str:
 
 
 def replicas_by_status(d: Deployment) -> Iterator[Sample]:
-    """Every known status, and each unknown one that occurs, the rarest together as OTHER where there are too many;
-    nothing where the API sends no replica_events."""
+    """All known statuses and every unknown one present; above MAX_STATUSES the rarest are merged into OTHER. Empty
+    without replica_events."""
     if d.replica_events is None:
         return
     counts = _most_common((r.replica_status for r in d.replica_events.values()), REPLICA_STATUSES)
@@ -35,14 +35,14 @@ def replicas_by_status(d: Deployment) -> Iterator[Sample]:
 
 
 def replicas_by_reason(d: Deployment) -> Iterator[Sample]:
-    """Each reason that occurs, the rarest together as OTHER where there are too many."""
+    """Every reason present; above MAX_STATUSES the rarest are merged into OTHER."""
     counts = _most_common(r.replica_status_reason for r in (d.replica_events or {}).values())
     for reason in sorted(counts):
         yield (reason, reason_class(reason)), float(counts[reason])
 
 
 def _most_common(texts: Iterable[str | None], known: Sequence[str] = ()) -> Counter[str]:
-    """The known ones and the most common others, whatever their order."""
+    """Counts of the known texts and the most common others, independent of their order."""
     counts = Counter([text for text in texts if text is not None])
     if len(counts) <= MAX_STATUSES:
         return counts
@@ -467,7 +467,7 @@ PRICE: Group[Mapping[str, float]] = Group(
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a group finds its subjects in what is shown of a deployment: (further identity values, subject)."""
+    """How to get the subjects of a group from a deployment: (additional identity values, subject)."""
 
     group: Group[Any]
     subjects: Callable[[Shown], Iterable[tuple[tuple[str, ...], Any]]]
@@ -475,7 +475,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Groups that read one part of a record: they are rendered again when the part is another object."""
+    """Groups that read the same part of a record; rendered again when the part is a different object."""
 
     read: Callable[[Shown], object]
     sources: tuple[Source, ...]
@@ -497,7 +497,7 @@ PARTS: tuple[Part, ...] = (
     Part(lambda shown: shown.history, (Source(HISTORY, lambda shown: [((), shown.history)]),)),
     Part(lambda shown: shown.record.poll, (Source(POLL, lambda shown: [((), shown.record.poll)]),)),
 )
-GROUPS: tuple[Group[Any], ...] = (  # Any: each group has its own subject
+GROUPS: tuple[Group[Any], ...] = (  # Any: subjects differ by group
     *(source.group for part in PARTS for source in part.sources),
     PROJECT,
     QUEUE,
@@ -506,7 +506,7 @@ GROUPS: tuple[Group[Any], ...] = (  # Any: each group has its own subject
 
 
 def series_of(shown: Shown) -> int:
-    """How many series a deployment has."""
+    """Number of series of a deployment."""
     return sum(
         len(unique(family.samples(subject)))
         for part in PARTS

@@ -1,4 +1,4 @@
-"""What polls led to, for the log and the counters: one line per change of state, repeats are counted."""
+"""Reports outcomes of polls: one log line per change of state, counters for repeats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from exporter.self_metrics import SelfMetrics
 from exporter.state.records import REFUSALS, RETRY_REFUSED, Project, Record
 
 REMINDER_INTERVAL = 600.0  # s between log lines of a continuing failure
-# Reasons that concern one deployment. Any other is most likely shared by all of the project, and logged once.
+# Reasons specific to a deployment. All others likely apply to the whole project and are logged once.
 OWN_REASONS = frozenset(error.reason for error in (NotFound, InvalidResponse, InternalError))
 DROP_MESSAGES = {
     "replica_limit": "replicas above max_replicas_per_deployment omitted",
@@ -34,9 +34,9 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Failure:
-    """`since`, `logged_at`: monotonic seconds; None where another deployment's line stands for this reason.
+    """`since`, `logged_at`: monotonic seconds; None if the line of another deployment covers this reason.
 
-    `has_line`: whether any line is about the subject, so that one about the end is due."""
+    `has_line`: whether the subject was logged, so that its recovery must be logged too."""
 
     reason: str
     since: float
@@ -45,14 +45,14 @@ class _Failure:
 
 
 class Reporter:
-    """Of one project. What it remembers about a subject ends when the subject succeeds or is gone."""
+    """Reporter of one project. State about a subject is dropped when it succeeds or disappears."""
 
     def __init__(self, project: str, metrics: SelfMetrics) -> None:
         self.project = project
         self._metrics = metrics
         self._log = log.bind(project=project)
         self._failures: dict[tuple[Name, str], _Failure] = {}  # by fetch and subject
-        # Fetch and reason of lines since the fetch's last success, which stand for all deployments.
+        # Fetch and reason logged on behalf of all deployments since the last success of the fetch.
         self._shared: set[tuple[Name, str]] = set()
         self._logged_drops: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)  # by key: reason and field
 
@@ -60,15 +60,15 @@ class Reporter:
         self._metrics.api_requests.labels(self.project, code).inc()
 
     def poll_ended(self, fetch: Name, took: float, errors: Sequence[ApiError]) -> None:
-        """One poll, of whatever many requests. `took`: seconds."""
+        """Counts a poll, which may have several requests. `took`: seconds."""
         self._metrics.poll_duration.labels(self.project, fetch).observe(took)
         self._metrics.polls.labels(self.project, fetch).inc()
         if errors:
             self._metrics.poll_failures.labels(self.project, fetch, errors[0].reason).inc()
 
     def failed(self, plan: Plan, subject: str, before: Project | None, error: ApiError, now: float) -> None:
-        """`now`: monotonic seconds. `before`: the project's value before the failure. To be called while the exception
-        is handled: with an InternalError its traceback is logged."""
+        """`now`: monotonic seconds. `before`: the project's value before the failure. Must be called from an exception
+        handler: an InternalError is logged with its traceback."""
         fetch = plan.fetch
         previous = self._failures.get((fetch, subject)) or _Failure(error.reason, now, None, has_line=False)
         logged_at = previous.logged_at if previous.reason == error.reason else None
@@ -131,7 +131,7 @@ class Reporter:
         self._dropped("", "", after.dropped)
 
     def _poll_changed(self, before: Project, old: Record | None, record: Record) -> None:
-        """A deployment that a good list lacks, or lists in no readable form."""
+        """A deployment missing from, or invalid in, a successful list."""
         error, earlier = record.poll.error, old.poll.error if old else None
         if error is not None and (earlier is None or earlier.reason != error.reason):
             self._log.warning("poll failed", deployment=record.name, reason=error.reason, error=str(error))
@@ -151,7 +151,7 @@ class Reporter:
         self._dropped(record.key, record.name, record.state.dropped)
 
     def _dropped(self, key: str, deployment: str, dropped: Sequence[Dropped]) -> None:
-        """Logs what is left out the first time, and again where another field joins."""
+        """Logs dropped items the first time, and again for each new field."""
         logged = self._logged_drops[key] if dropped else set()
         for each in dropped:
             if (each.reason, each.field) in logged:
@@ -165,7 +165,7 @@ class Reporter:
 
 
 def _is_shared(fetch: Name, error: ApiError) -> bool:
-    """Whether the same is most likely true of all the project's deployments, or queues, and is logged once."""
+    """Whether the error likely applies to all deployments or queues of the project, and is logged once."""
     return fetch == "revisions" or (fetch != "list" and error.reason not in OWN_REASONS)
 
 

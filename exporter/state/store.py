@@ -40,8 +40,8 @@ class Store:
     def commit(self, before: Project, after: Project) -> bool:
         """Replaces `before` with `after`; returns False without a change if `before` is no longer current.
 
-        What came in between stays where `after` has left it alone: each kind of fetch fills a mapping of its own, and
-        concurrent polls of queues do not conflict with a long list."""
+        Concurrent changes are kept if `after` did not change the same part: each kind of fetch has its own mapping, so
+        that concurrent polls of queues do not conflict with a long list."""
         name = before.target.project
         current = self._projects.get(name)
         merged = None if current is None else _merged(before, after, current)

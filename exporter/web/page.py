@@ -70,7 +70,7 @@ class StatusPage:
             metrics=telemetry_path.removeprefix("/"),
             refresh=REFRESH,
             runbooks=RUNBOOKS,
-            script=Markup(SCRIPT.text),  # noqa: S704 - our own files, not what the API says
+            script=Markup(SCRIPT.text),  # noqa: S704 - static files, no API data
             selects=SELECTS,
             sorts=SORTS,
             style=Markup(STYLE.text),  # noqa: S704 - as above

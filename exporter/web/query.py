@@ -23,14 +23,14 @@ def status_of(d: Deployment) -> str:
     if d.last_known is not None:
         return "No current data"
     if d.error is not None and d.error.reason == "not_found":
-        return "Not matching"
+        return "Not found"
     if d.last_success is None:
         return "Never read"
     return d.status or "No status"
 
 
 def has_state(d: Deployment) -> bool:
-    return d.last_known is None and d.last_success is not None and status_of(d) != "Not matching"
+    return d.last_known is None and d.last_success is not None and status_of(d) != "Not found"
 
 
 def labels(d: Deployment) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ class StatusReports:
         return await self._answer(None, to_json)
 
     async def html(self, parameters: QueryParams) -> bytes:
-        from exporter.web.query import Query  # noqa: PLC0415 - its templates cost memory that only those pay who look
+        from exporter.web.query import Query  # noqa: PLC0415 - loaded on demand: templates use memory
 
         query = Query.of(parameters)
         return await self._answer(query, lambda status: self._page.render(status, query))

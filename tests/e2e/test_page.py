@@ -82,7 +82,7 @@ def test_from_trouble_to_the_logs_and_the_runbook(browser: Browser, story: Simul
     assert browser.names() == ["crashes", "rests", "well"]
     assert browser.driver.title == "1 critical – together-exporter"
     first = browser.one("tbody tr").text
-    assert "1 replica is crash looping (CrashLoopBackOff). Read the replica's logs. Runbook" in first
+    assert "1 replica is crash looping (CrashLoopBackOff). Check the logs of the replica. Runbook" in first
     command = browser.one("tr[data-key='p/crashes'] code").get_attribute("textContent")
     (replica,) = [r for r in story.simulator.fleet.deployments["crashes"].replicas.values() if not r.is_ready]
     id_ = story.simulator.fleet.deployments["crashes"].id

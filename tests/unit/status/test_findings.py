@@ -56,7 +56,7 @@ TROUBLE = {
     "failed": (deployment(status="Failed"), ["critical: Status is Failed."]),
     "unknown status": (
         deployment(status="Hibernating"),
-        ["warning: Status Hibernating is unknown to this version."],
+        ["warning: Status Hibernating is not known to this version."],
     ),
     "scaled to zero against its minimum": (
         deployment(status="ScaledToZero", ready_replicas=0, desired_replicas=0),
@@ -96,7 +96,7 @@ TROUBLE = {
     ),
     "no capacity": (
         deployment(replica_events=waiting("Unschedulable")),
-        ["warning: 1 replica finds no capacity (Unschedulable)."],
+        ["warning: 1 replica has no capacity (Unschedulable)."],
     ),
     "a volume": (
         deployment(replica_events=waiting("FailedMount", 2)),
@@ -120,7 +120,7 @@ TROUBLE = {
     ),
     "a preload that failed": (
         deployment(replica_events={"r": Replica(volume_preload_status="Failed")}),
-        ["warning: 1 replica could not preload the volume."],
+        ["warning: 1 replica failed to preload the volume."],
     ),
     "a rollout": (deployment(status="Updating", ready_replicas=1), ["busy: Rolling out."]),
     "a secret that expired": (with_secrets(secret(-1)), ["critical: Secret hf-token has expired."]),
@@ -171,7 +171,7 @@ def test_there_is_no_finding_where_all_is_well(state: Deployment) -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"gpu_type": "a100", "gpu_count": 1}, ["GPU type a100 has no price."]),
+        ({"gpu_type": "a100", "gpu_count": 1}, ["No price configured for GPU type a100."]),
         ({"gpu_type": "h100-80gb", "gpu_count": 1}, []),
         ({"gpu_type": "a100", "gpu_count": 0}, []),
         ({"gpu_count": 1}, []),
@@ -247,7 +247,7 @@ def test_every_error_and_every_finding_has_an_alert_but_for_those_that_no_alert_
     assert without == {
         "1 replica was evicted (Preempted).",
         "1 replica is waiting (Sulking).",
-        "GPU type a100 has no price.",
+        "No price configured for GPU type a100.",
     }
 
 

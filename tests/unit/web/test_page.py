@@ -105,7 +105,7 @@ def test_a_row_says_what_an_operator_asks_for() -> None:
 
 def test_trouble_is_unfolded_with_findings_replicas_and_the_way_to_the_logs() -> None:
     page = shown(CHAT)
-    assert "▲ 1 replica is crash looping (CrashLoopBackOff). Read the replica's logs. Runbook" in page.text
+    assert "▲ 1 replica is crash looping (CrashLoopBackOff). Check the logs of the replica. Runbook" in page.text
     assert "▲ CrashLoopBackOff r-2 back-off 40s old revision old-revi" in page.text
     url = "http://api.example/v1/deployments/id-chat/logs?replica_id=r-2"
     assert f"curl -H \"Authorization: Bearer $TOGETHER_API_KEY\" '{url}'" in page.text
@@ -294,7 +294,9 @@ def test_findings_that_the_row_shows_are_not_repeated() -> None:
 
 def test_a_finding_without_an_alert_has_no_runbook() -> None:
     status = run(report(facts(fleet(well("a")))))
-    odd = replace(status.deployments[0], level="warning", findings=(Finding("warning", "GPU type x has no price."),))
+    odd = replace(
+        status.deployments[0], level="warning", findings=(Finding("warning", "No price configured for GPU type x."),)
+    )
     assert not any("runbooks" in link for link in page_of(replace(status, deployments=(odd,))).links)
 
 
