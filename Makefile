@@ -1,4 +1,4 @@
-# `make demo` and `make test` need Python 3.11 or newer with pip, and a package index; everything lands in .venv.
+# Requires Python 3.11 or newer with pip, and a package index. Everything is installed into .venv.
 PYTHON ?= python3
 SECONDS ?= 60
 MINUTES ?= 10
@@ -10,36 +10,36 @@ LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links -
 
 .PHONY: help demo demo-stack test check lock golden generate pictures fuzz mutants bench soak wheel sbom image clean
 
-help:  ## this list
+help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
 		printf '%-12s %s\n' "$$name" "$$text"; done
 
-demo: $(STAMP)  ## simulator and exporter together; Ctrl-C ends it
+demo: $(STAMP)  ## run exporter and simulator; Ctrl-C stops them
 	$(BIN)/together-exporter demo $(ARGS)
 
-demo-stack: $(STAMP)  ## demo, with Prometheus and Alertmanager, and Grafana where there is one; Ctrl-C ends them
+demo-stack: $(STAMP)  ## demo with Prometheus, Alertmanager and, if installed, Grafana; Ctrl-C stops them
 	$(BIN)/python -m tools.demo_stack $(ARGS)
 
-test: check  ## everything a landing must pass
+test: check  ## all checks and tests
 	$(BIN)/pytest -n auto $(ARGS)
 
-check: $(STAMP)  ## lint, format, types, import rules, generated files
+check: $(STAMP)  ## check lint, format, types, imports and generated files
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check || (echo 'run: $(BIN)/ruff format'; exit 1)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo >.venv/imports.log || (cat .venv/imports.log; exit 1)
 	$(BIN)/python -m tools.generate --check
 
-golden: $(STAMP)  ## rewrite the expected expositions and manifests, and the tables of docs/simulator.md; read the diff
+golden: $(STAMP)  ## regenerate golden files and the tables of docs/simulator.md; review the diff
 	GOLDEN=1 $(BIN)/pytest tests/unit/metrics/test_golden.py tests/unit/deploy/test_helm.py tests/unit/simulator/test_page.py -q -p no:xdist
 
-generate: $(STAMP)  ## rewrite what is made from the code: in docs/, the rules, the dashboards, the chart
+generate: $(STAMP)  ## regenerate docs, rules, dashboards and chart from the code
 	$(BIN)/python -m tools.generate
 
-pictures: $(STAMP)  ## take the pictures in docs/ again; needs Chromium and Prometheus
+pictures: $(STAMP)  ## regenerate the pictures in docs/; requires Chromium and Prometheus
 	$(BIN)/python -m tools.pictures
 
-lock: $(STAMP)  ## choose the versions in requirements/ again, with hashes, for every supported platform
+lock: $(STAMP)  ## update the lock files in requirements/ for all supported platforms
 	$(PYTHON) -m pip --python $(BIN)/python install -q uv
 	$(BIN)/uv pip compile pyproject.toml $(LOCK) -o requirements/run.lock
 	$(BIN)/uv pip compile pyproject.toml --group dev --constraint requirements/run.lock $(LOCK) -o requirements/dev.lock
@@ -47,28 +47,28 @@ lock: $(STAMP)  ## choose the versions in requirements/ again, with hashes, for 
 	$(BIN)/uv pip compile --group fuzz $(LOCK) -o requirements/fuzz.lock
 	$(BIN)/uv pip compile --group mutants --constraint requirements/dev.lock $(LOCK) -o requirements/mutants.lock
 
-fuzz: $(STAMP)  ## coverage-guided, for SECONDS; what it finds lies in .fuzz (Linux, CPython <= 3.13)
+fuzz: $(STAMP)  ## run the fuzzer for SECONDS; failures are stored in .fuzz (Linux, CPython <= 3.13)
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements/fuzz.lock
 	mkdir -p .fuzz/new
 	$(BIN)/python -m tests.fuzz.fuzz_exposition -max_total_time=$(SECONDS) -max_len=4096 -timeout=20 \
 		-artifact_prefix=.fuzz/ .fuzz/new tests/fuzz/corpus
 
-mutants: $(STAMP)  ## change the core in small ways; shows which changes no test notices (an hour)
+mutants: $(STAMP)  ## run mutation tests of the core (about an hour)
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements/mutants.lock
 	$(BIN)/mutmut run
 	$(BIN)/mutmut results
 
-bench: $(STAMP)  ## ratios, each measured side by side; JSON in .bench/bench.json
+bench: $(STAMP)  ## run benchmarks; results in .bench/bench.json
 	$(BIN)/python -m benchmarks.bench
 
-soak: $(STAMP)  ## a fleet with faults, scrapes and reloads for MINUTES; fails where something leaks, fails or is missed
+soak: $(STAMP)  ## run a soak test for MINUTES; fails on leaks, failed scrapes and missed polls
 	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
 
-wheel: $(STAMP)  ## dist/*.whl and dist/*.tar.gz
+wheel: $(STAMP)  ## build dist/*.whl and dist/*.tar.gz
 	rm -rf dist
 	$(BIN)/hatchling build
 
-sbom: wheel  ## dist/together-exporter.cdx.json: what is installed with it, in CycloneDX
+sbom: wheel  ## build dist/together-exporter.cdx.json (CycloneDX)
 	$(PYTHON) -m venv --without-pip --clear .sbom
 	$(PYTHON) -m pip --python .sbom/bin/python install --quiet --require-hashes -r requirements/run.lock
 	$(PYTHON) -m pip --python .sbom/bin/python install --quiet --no-deps dist/*.whl
@@ -76,13 +76,13 @@ sbom: wheel  ## dist/together-exporter.cdx.json: what is installed with it, in C
 	$(BIN)/cyclonedx-py environment .sbom/bin/python --pyproject .sbom/pyproject.toml --mc-type application \
 		--output-reproducible --output-file dist/together-exporter.cdx.json
 
-image:  ## IMAGE, by Docker where its engine runs, else by buildah as root on a base of Debian's packages
+image:  ## build IMAGE with Docker, or with buildah as root if Docker is not running
 	deploy/image/build.sh $(IMAGE)
 
-clean:  ## remove what these targets have made, except what is committed
+clean:  ## remove all build artifacts
 	rm -rf .venv .sbom .tools dist .fuzz .bench mutants
 
-# pip is driven from outside: some distributions ship Python without the module that puts pip into an environment.
+# Uses the system's pip, because some distributions ship Python without ensurepip.
 $(STAMP): requirements/dev.lock pyproject.toml
 	$(PYTHON) -m venv --without-pip --clear .venv
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements/dev.lock

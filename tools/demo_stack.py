@@ -1,5 +1,4 @@
-"""Simulator, exporter, Prometheus and Alertmanager together, and Grafana where there is one, with rules and dashboards
-loaded; Ctrl-C ends them all."""
+"""Runs simulator, exporter, Prometheus, Alertmanager and, if installed, Grafana with rules and dashboards."""
 
 from __future__ import annotations
 
@@ -27,9 +26,9 @@ from exporter.rules.build import build
 
 ROOT = Path(__file__).parents[1]
 INTERVAL = "2s"  # of polls, scrapes and rules
-PRICES = {"h100-80gb": 2.5, "h100-40gb-mig": 1.3, "h200-140gb": 3.8, "b200-192gb": 5.5}  # made up
-START_TIMEOUT = 60.0  # s; for a program to answer
-STOP_TIMEOUT = 10  # s; for a program to end
+PRICES = {"h100-80gb": 2.5, "h100-40gb-mig": 1.3, "h200-140gb": 3.8, "b200-192gb": 5.5}  # example values
+START_TIMEOUT = 60.0  # s; for a program to start
+STOP_TIMEOUT = 10  # s; for a program to stop
 GRAFANA_HOMES = ("/usr/share/grafana", "/opt/homebrew/share/grafana", "/usr/local/share/grafana")
 GUIDE = {
     "prometheus": "apt-get install prometheus",
@@ -38,7 +37,7 @@ GUIDE = {
 
 
 class ProgramError(Exception):
-    """A program is not installed, or does not come up."""
+    """A program is not installed or does not start."""
 
 
 def main() -> int:
@@ -57,13 +56,13 @@ def main() -> int:
         except ProgramError as error:
             sys.stderr.write(f"{error}\n")
             return 1
-        print("Ctrl-C ends it", flush=True)  # noqa: T201 - a command's output
+        print("Press Ctrl-C to stop", flush=True)  # noqa: T201 - a command's output
         stop.wait()
     return 0
 
 
 def started(stack: ExitStack, folder: Path, options: argparse.Namespace) -> Iterator[tuple[str, str]]:
-    """(name, address) of each program as it answers. Raises ProgramError."""
+    """(name, address) of each program once it is ready. Raises ProgramError."""
     simulator, exporter, prometheus, alertmanager, grafana = (free_address() for _ in range(5))
     demo = ["--scenario", options.scenario, "--simulator.listen-address", simulator, "--web.listen-address", exporter]
     command = [sys.executable, "-m", "exporter", "demo", *demo, "--poll-interval", INTERVAL]
@@ -103,7 +102,7 @@ def prometheuses(folder: Path, address: str, exporter: str, alertmanager: str, r
 
 
 def alertmanagers(folder: Path, address: str) -> list[str]:
-    """With the example's routes and inhibitions; what it would send is seen on its page."""
+    """Alertmanager with the routes and inhibitions of the example; notifications are visible in its UI only."""
     config = yaml.safe_load((ROOT / "deploy" / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8"))
     for receiver in config["receivers"]:
         receiver.pop("webhook_configs")
@@ -117,7 +116,7 @@ def alertmanagers(folder: Path, address: str) -> list[str]:
 
 
 def grafanas(program: str, home: str, folder: Path, prometheus: str) -> tuple[list[str], dict[str, str]]:
-    """Everyone may look, and the dashboards are there."""
+    """Grafana with anonymous access and provisioned dashboards."""
     provisioning = folder / "provisioning"
     source = {"name": "Prometheus", "type": "prometheus", "url": f"http://{prometheus}", "isDefault": True}
     boards = {"name": "together", "type": "file", "options": {"path": str(ROOT / "dashboards")}}
@@ -150,7 +149,7 @@ def written(file: Path, content: dict[str, Any]) -> Path:
 
 @contextmanager
 def running(command: list[str], log: Path, url: str, environment: Mapping[str, str] | None = None) -> Iterator[None]:
-    """A program, once it answers; in a session of its own, so that Ctrl-C reaches it through us."""
+    """Starts a program and waits until it is ready; in its own session, so that this process handles Ctrl-C."""
     with log.open("w") as output:
         process = subprocess.Popen(  # noqa: S603 - the programs of this file
             command, stdout=output, stderr=output, env={**os.environ, **(environment or {})}, start_new_session=True

@@ -1,5 +1,5 @@
-"""Mutation testing of the core: `make mutants`. mutmut runs the fast tests on each mutant; what survives them meets all
-tests of its package here, in a process of its own, because mutants of what runs at import are in force only there."""
+"""Mutation testing of the core: `make mutants`. mutmut runs the fast tests on each mutant; surviving mutants are
+tested with all tests of the package here, in a new process, because mutants of import-time code only work there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 FOLDER = Path("mutants")
 RETESTED = FOLDER / "retested.json"
-GOAL = 0.85  # of the mutants of each package are noticed
+GOAL = 0.85  # minimum ratio of killed mutants per package
 SURVIVED, NO_TESTS = 0, 33  # mutmut's exit codes; None: not run
 TESTS = {
     "exporter.state": ["tests/unit/state"],

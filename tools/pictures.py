@@ -1,6 +1,6 @@
-"""Takes the pictures in docs/images anew: the status page, and each query of the recipes in Prometheus' own graph.
+"""Generates docs/images: the status page, and Prometheus graphs of the recipes' queries.
 
-Needs Chromium and Prometheus, and three minutes."""
+Requires Chromium and Prometheus; takes three minutes."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ DOCS = FOLDER.parent / "docs"
 IMAGES = DOCS / "images"
 MADE = IMAGES / "made.json"
 SCENARIO = FOLDER / "pictures.yml"
-SPEED = 6  # simulated seconds a second
-RECORDING_DURATION = 130.0  # s; what the graphs show
+SPEED = 6  # simulated seconds per second
+RECORDING_DURATION = 130.0  # s; range of the graphs
 RULES_SPEEDUP = 180  # of the rules: an hour of GPU hours in 20 s
-PAGE_AT = 55.0  # s; when there is something to see on the status page
+PAGE_AT = 55.0  # s; time of the status page's picture
 PRICES = {"h100-80gb": 2.5, "h100-40gb-mig": 1.3, "h200-140gb": 3.8}
 PAGE, GRAPH = (1280, 420), (1000, 1200)
-TABLES = frozenset({"reasons.png", "secrets.png", "preload.png"})  # of that moment, where a graph would say little
+TABLES = frozenset({"reasons.png", "secrets.png", "preload.png"})  # instant queries
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Picture:
 
     @property
     def made_of(self) -> str:
-        """A digest of what it shows."""
+        """Digest of the sources of the picture."""
         sources = [*assets.TEMPLATES.iterdir(), Path(page.__file__)] if not self.query else []
         text = self.query.encode() + b"".join(file.read_bytes() for file in sorted(sources))
         return hashlib.sha256(text).hexdigest()
