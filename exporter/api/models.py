@@ -290,7 +290,7 @@ _DEPLOYMENT, _QUEUE, _REVISION = TypeAdapter(Deployment), TypeAdapter(Queue), Ty
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A deployment, and what of its JSON could not be used."""
+    """A deployment and the omitted parts of its JSON."""
 
     deployment: Deployment
     dropped: tuple[Dropped, ...] = ()

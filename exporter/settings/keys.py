@@ -73,7 +73,7 @@ def _settle(future: asyncio.Future[str], settle: Callable[[], None]) -> None:
         if not future.done():
             settle()
 
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+    with contextlib.suppress(RuntimeError):  # the loop is closed, the result is not needed
         future.get_loop().call_soon_threadsafe(unless_cancelled)
 
 

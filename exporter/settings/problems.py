@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # the health check reads files too, and starts every few seco
     from pydantic_core import ErrorDetails
 
 EXIT_CODE = 2
-# For readers who do not know Python; pydantic's own message stands for what is not here.
+# Messages without Python terms. Other errors show pydantic's message.
 HINTS = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",

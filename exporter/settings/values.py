@@ -1,4 +1,4 @@
-"""Text that cannot be meant as it stands, wherever it was written."""
+"""Detects invalid text in configured values."""
 
 from __future__ import annotations
 

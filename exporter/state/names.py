@@ -13,7 +13,7 @@ Rank = tuple[bool, bool, float, str]
 async def shown_names(records: Mapping[str, Record]) -> AsyncIterator[tuple[str, Record]]:
     """(label `deployment`, record) of each record; no label comes twice.
 
-    A name that is another record's key is granted to nobody else. Of several deployments with one name it belongs to
+    A name that is the key of another record is never assigned to a different one. Of several deployments with one name it belongs to
     the one with state, then the older one, then the smaller key; the others are exported under their key."""
     owners: dict[str, tuple[Rank, str]] = {}
     async for key, record in in_slices(records.items()):

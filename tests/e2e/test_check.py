@@ -61,9 +61,9 @@ def test_all_problems_at_once_each_with_file_line_key_and_hint(tmp_path: Path) -
         f'{tmp_path / "c.yml"}:2: poll_timeout: "10" has no unit; write 10s',
         f'{tmp_path / "c.yml"}:5: projects[0].deploymnts: unknown key; did you mean "deployments"?',
     ]
-    told = json.loads(run("check", written(tmp_path, text), "--output=json").stdout)
-    assert told["ok"] is False
-    assert told["problems"][2] == {
+    output = json.loads(run("check", written(tmp_path, text), "--output=json").stdout)
+    assert output["ok"] is False
+    assert output["problems"][2] == {
         "source": str(tmp_path / "c.yml"),
         "key": "projects[0].deploymnts",
         "message": 'unknown key; did you mean "deployments"?',
@@ -152,9 +152,13 @@ def test_a_key_that_sees_nothing_is_told() -> None:
 def test_json_for_scripts(steady: SimulatorServer, tmp_path: Path) -> None:
     file = written(tmp_path, f"projects: [{{name: p, base_url: '{steady.url}', deployments: [chat-prd, gateway]}}]")
     done = run("check", "--poll", "--output=json", file, TOGETHER_API_KEY=API_KEY)
-    told = json.loads(done.stdout)
-    assert (done.returncode, told["ok"], told["projects"][0]["api_key"]) == (1, False, "the variable TOGETHER_API_KEY")
-    by_name = {each["deployment"]: each for each in told["deployments"]}
+    output = json.loads(done.stdout)
+    assert (done.returncode, output["ok"], output["projects"][0]["api_key"]) == (
+        1,
+        False,
+        "the variable TOGETHER_API_KEY",
+    )
+    by_name = {each["deployment"]: each for each in output["deployments"]}
     assert (by_name["chat-prd"]["near"], by_name["chat-prd"]["error"]["reason"]) == (["chat-prod"], "not_found")
     assert (by_name["gateway"]["status"], by_name["gateway"]["ready_replicas"]) == ("Ready", 2)
     assert by_name["gateway"]["series"] > 10

@@ -57,7 +57,7 @@ def test_an_outage_keeps_the_last_state_and_ends(steady: SimulatorServer, start:
     steady.simulator.faults.clear()
     until(lambda: daemon.shows(f"{up} 1.0"), "it is up again")
     assert daemon.log.count("poll failed") == 1
-    until(lambda: daemon.logs('msg="poll recovered"'), "the end is told")
+    until(lambda: daemon.logs('msg="poll recovered"'), "the recovery is logged")
     assert daemon.log.count('msg="poll recovered"') == 1
 
 

@@ -10,7 +10,7 @@ from exporter.simulator.scenario import Step, load
 from tests.conftest import SimulatorServer, until
 from tests.e2e.browser import Browser
 from tests.e2e.conftest import Start
-from tests.e2e.page_story import BROKEN, STORY, fleet_in_trouble, front, serving
+from tests.e2e.page_scenario import BROKEN, SCENARIO, fleet_in_trouble, front, serving
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.needs("chromedriver")]
 
@@ -50,16 +50,16 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def story() -> Iterator[SimulatorServer]:
-    with SimulatorServer(STORY) as server:
+def simulation() -> Iterator[SimulatorServer]:
+    with SimulatorServer(SCENARIO) as server:
         yield server
 
 
-def test_it_refreshes_by_itself(browser: Browser, story: SimulatorServer, start: Start) -> None:
-    browser.open(serving(start, story).url())
+def test_it_refreshes_by_itself(browser: Browser, simulation: SimulatorServer, start: Start) -> None:
+    browser.open(serving(start, simulation).url())
     browser.run("window.same = true")
     assert "Failed" not in browser.text()
-    story.now = BROKEN
+    simulation.now = BROKEN
     browser.shows("Status is Failed.")  # without a click
     assert browser.names()[0] == "crashes"
     assert browser.run("return window.same")
@@ -91,21 +91,21 @@ def test_focus_selection_scroll_and_open_details_survive(browser: Browser, start
         assert top != 0
 
 
-def test_nothing_is_announced_unless_it_changes(browser: Browser, story: SimulatorServer, start: Start) -> None:
-    browser.open(f"{serving(start, story).url()}/?filter=crashes")
+def test_nothing_is_announced_unless_it_changes(browser: Browser, simulation: SimulatorServer, start: Start) -> None:
+    browser.open(f"{serving(start, simulation).url()}/?filter=crashes")
     browser.run(WATCH)
     before = browser.run("return document.querySelector('.asof').textContent")
     until(lambda: browser.run("return document.querySelector('.asof').textContent") != before, "it has refreshed")
     assert browser.run("return window.changes") == []
-    story.now = BROKEN
+    simulation.now = BROKEN
     browser.soon_shows("Status is Failed.")
     assert {text.strip() for text in browser.run("return window.changes")} == {"1 critical."}
 
 
-def test_it_can_be_told_not_to_refresh(browser: Browser, story: SimulatorServer, start: Start) -> None:
-    browser.open(serving(start, story).url())
+def test_it_can_be_told_not_to_refresh(browser: Browser, simulation: SimulatorServer, start: Start) -> None:
+    browser.open(serving(start, simulation).url())
     browser.one("#auto").click()
-    story.now = BROKEN
+    simulation.now = BROKEN
     browser.look_again()
     assert browser.run(ANSWERS) == 0
     browser.one("#auto").click()
@@ -115,9 +115,9 @@ def test_it_can_be_told_not_to_refresh(browser: Browser, story: SimulatorServer,
 
 @pytest.mark.parametrize(("status", "cause"), CAUSES.values(), ids=CAUSES)
 def test_what_is_not_this_page_keeps_what_is_shown_and_says_why(
-    status: int, cause: str, browser: Browser, story: SimulatorServer, start: Start
+    status: int, cause: str, browser: Browser, simulation: SimulatorServer, start: Start
 ) -> None:
-    with front(serving(start, story).url()) as proxy:
+    with front(serving(start, simulation).url()) as proxy:
         browser.open(proxy.url)
         assert not browser.one("#away").is_displayed()
         names = browser.names()
@@ -129,12 +129,14 @@ def test_what_is_not_this_page_keeps_what_is_shown_and_says_why(
         assert "undefined" not in browser.text()
         proxy.status = None
         browser.soon_shows("Showing data from", absent=True)
-        story.now = BROKEN
+        simulation.now = BROKEN
         browser.soon_shows("Status is Failed.")
 
 
-def test_an_answer_that_breaks_off_keeps_what_is_shown(browser: Browser, story: SimulatorServer, start: Start) -> None:
-    with front(serving(start, story).url()) as proxy:
+def test_an_answer_that_breaks_off_keeps_what_is_shown(
+    browser: Browser, simulation: SimulatorServer, start: Start
+) -> None:
+    with front(serving(start, simulation).url()) as proxy:
         browser.open(proxy.url)
         proxy.swaps = {"<footer>": "<div>"}
         browser.soon_shows("the answer broke off.")
@@ -142,9 +144,9 @@ def test_an_answer_that_breaks_off_keeps_what_is_shown(browser: Browser, story: 
 
 
 def test_an_exporter_that_is_gone_is_told_and_its_data_stays(
-    browser: Browser, story: SimulatorServer, start: Start
+    browser: Browser, simulation: SimulatorServer, start: Start
 ) -> None:
-    daemon = serving(start, story)
+    daemon = serving(start, simulation)
     browser.open(daemon.url())
     daemon.stop()
     browser.soon_shows("UTC: the exporter does not answer.")
@@ -152,8 +154,8 @@ def test_an_exporter_that_is_gone_is_told_and_its_data_stays(
     browser.keep("gone")
 
 
-def test_after_an_upgrade_it_is_loaded_anew_once(browser: Browser, story: SimulatorServer, start: Start) -> None:
-    with front(serving(start, story).url()) as proxy:
+def test_after_an_upgrade_it_is_loaded_anew_once(browser: Browser, simulation: SimulatorServer, start: Start) -> None:
+    with front(serving(start, simulation).url()) as proxy:
         browser.open(proxy.url)
         browser.run("window.same = true")
         proxy.swaps = {'content="0.': 'content="9.'}
@@ -170,14 +172,14 @@ def test_after_an_upgrade_it_is_loaded_anew_once(browser: Browser, story: Simula
         assert browser.run("return window.same")
 
 
-def test_title_and_icon_change_in_a_hidden_tab(browser: Browser, story: SimulatorServer, start: Start) -> None:
-    with front(serving(start, story).url()) as proxy:
+def test_title_and_icon_change_in_a_hidden_tab(browser: Browser, simulation: SimulatorServer, start: Start) -> None:
+    with front(serving(start, simulation).url()) as proxy:
         proxy.swaps = {'data-refresh="5"': 'data-refresh="0.1"'}
         browser.open(proxy.url)
         icon = "return document.querySelector('link[rel=icon]').href"
         before = browser.run(icon)
         browser.run("Object.defineProperty(document, 'hidden', {get: () => true})")
-        story.now = BROKEN
+        simulation.now = BROKEN
         until(lambda: browser.driver.title == "1 critical – together-exporter", "the title changes")
         assert browser.run(icon) != before
 

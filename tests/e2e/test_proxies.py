@@ -38,7 +38,7 @@ class Api(http.server.BaseHTTPRequestHandler):
 
 
 class Proxy(Api):
-    """Also connects to whatever it is told to, which is the server behind it in these tests."""
+    """Connects to any address, here the server behind it."""
 
     def do_CONNECT(self) -> None:
         self.server.seen.append(f"{self.requestline} {self.headers.get('Proxy-Authorization')}")  # type: ignore[attr-defined]

@@ -134,5 +134,5 @@ def test_systemd_is_told_before_and_after(monkeypatch: pytest.MonkeyPatch, tmp_p
         applied = Applied()
         applied.error = RuntimeError("a bug")
         applied.reload()
-        told = [sock.recv(1000).decode() for _ in range(2)]
-    assert [text.split("\n")[0] for text in told] == ["RELOADING=1", "READY=1"]
+        notified = [sock.recv(1000).decode() for _ in range(2)]
+    assert [text.split("\n")[0] for text in notified] == ["RELOADING=1", "READY=1"]

@@ -1,4 +1,4 @@
-"""Each rule: a case where it speaks, and one where it is silent."""
+"""Each rule: a case with a finding and a case without."""
 
 from __future__ import annotations
 
@@ -155,11 +155,11 @@ QUIET = {
 }
 
 
-@pytest.mark.parametrize(("state", "said"), TROUBLE.values(), ids=TROUBLE)
-def test_trouble_is_a_finding(state: Deployment, said: list[str]) -> None:
+@pytest.mark.parametrize(("state", "expected"), TROUBLE.values(), ids=TROUBLE)
+def test_trouble_is_a_finding(state: Deployment, expected: list[str]) -> None:
     found = findings(shown(state), CONTEXT)
-    assert [f"{finding.level}: {finding.message}" for finding in found] == said
-    assert level(found) == said[0].split(":")[0]
+    assert [f"{finding.level}: {finding.message}" for finding in found] == expected
+    assert level(found) == expected[0].split(":")[0]
 
 
 @pytest.mark.parametrize("state", QUIET.values(), ids=QUIET)
@@ -169,7 +169,7 @@ def test_there_is_no_finding_where_all_is_well(state: Deployment) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "expected"),
     [
         ({"gpu_type": "a100", "gpu_count": 1}, ["No price configured for GPU type a100."]),
         ({"gpu_type": "h100-80gb", "gpu_count": 1}, []),
@@ -178,8 +178,8 @@ def test_there_is_no_finding_where_all_is_well(state: Deployment) -> None:
     ],
     ids=["without a price", "with one", "no GPU", "no type"],
 )
-def test_a_gpu_type_in_use_has_a_price_where_there_are_prices(fields: dict[str, object], said: list[str]) -> None:
-    assert [finding.message for finding in findings(shown(deployment(**fields)), PRICED)] == said
+def test_a_gpu_type_in_use_has_a_price_where_there_are_prices(fields: dict[str, object], expected: list[str]) -> None:
+    assert [finding.message for finding in findings(shown(deployment(**fields)), PRICED)] == expected
 
 
 def test_a_rollout_says_how_far_it_is() -> None:

@@ -132,5 +132,5 @@ def test_json_in_pieces_is_the_json_of_the_whole() -> None:
 
 def test_whatever_the_api_says_can_be_told() -> None:
     odd = [read_deployment(each.body).deployment for row in hostile().values() for each in row]
-    told = json.loads(run(to_json(made(fleet(*odd)))))
-    assert len(told["deployments"]) == len(odd)
+    parsed = json.loads(run(to_json(made(fleet(*odd)))))
+    assert len(parsed["deployments"]) == len(odd)
