@@ -1,4 +1,4 @@
-"""What the tests of the status page show: a small simulation, a fleet with some trouble, an exporter and a proxy."""
+"""What the tests of the status page show: a small api, a fleet with some trouble, an exporter and a proxy."""
 
 from __future__ import annotations
 
