@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 class WatchedWebConfig:
-    """`name` None: there is no file, ever. A bad file leaves the one before it in force."""
+    """`name` None: no file is configured. An invalid file keeps the previous configuration active."""
 
     def __init__(self, name: str | None, first: WebConfig) -> None:
         self._name = name

@@ -1,7 +1,7 @@
 """Immutable values held by the store.
 
-A part (`State`, `History`, `Poll`, `QueueState`, `RevisionState`) that equals the one before *is* the one before, so
-that what must be rendered again is known by `is`.
+A part (`State`, `History`, `Poll`, `QueueState`, `RevisionState`) that equals the previous one is the same object, so
+that changes are detected by identity.
 """
 
 from __future__ import annotations

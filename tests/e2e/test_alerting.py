@@ -60,7 +60,7 @@ def text(message: Message) -> str:
 
 
 class Stack:
-    """Each scenario is a project of that name; its story stands where the test puts it."""
+    """Each scenario is a project of that name, whose time the test sets."""
 
     def __init__(self, simulators: dict[str, SimulatorServer], daemon: Process, pager: Pager, prometheus: Prometheus):
         self.simulators, self.daemon, self.pager, self.prometheus = simulators, daemon, pager, prometheus
