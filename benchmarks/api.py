@@ -1,4 +1,4 @@
-"""An API that answers at once with what it was given: `python -m benchmarks.api SIZE`; prints its address."""
+"""A minimal API server with fixed responses: `python -m benchmarks.api SIZE`; prints its address."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ ONE_PERCENT, ALL = "one-percent", "all"
 
 
 class Api:
-    """`GET /v1/deployments` gives the list, `/v1/deployments/NAME` one; `/still`, `/one-percent` and `/all` say what of
-    it changes from answer to answer."""
+    """`GET /v1/deployments` returns the list, `/v1/deployments/NAME` one deployment; `/still`, `/one-percent` and
+    `/all` set how much changes between responses."""
 
     def __init__(self, size: int) -> None:
         part = {"still": 0, ONE_PERCENT: max(size // 100, 1), ALL: size}

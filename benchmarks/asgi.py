@@ -1,4 +1,4 @@
-"""What most Python exporters are: gauges in a registry, behind prometheus_client's own ASGI application.
+"""A typical Python exporter for comparison: gauges in a registry behind prometheus_client's ASGI application.
 
 `python -m benchmarks.asgi PAGE` serves the series of that page; prints its address."""
 

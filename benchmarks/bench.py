@@ -1,4 +1,4 @@
-"""What a scrape, a poll and an idle minute cost, each beside what it is measured against, in one run."""
+"""Benchmarks of scrapes, polls and idle time, each relative to a baseline measured in the same run."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ from exporter.state.records import Target
 from exporter.state.store import Store
 from exporter.web.publisher import Publisher
 
-HERE = Path(__file__).parents[1] / ".bench"  # what was built, and the last results
+OUTPUT_FOLDER = Path(__file__).parents[1] / ".bench"  # baseline programs and results
 MB = 1e6
-SCRAPES = 500  # over which the processor time of one is averaged
+SCRAPES = 500  # number of scrapes to average over
 
 
 async def _key() -> str:
@@ -52,7 +52,7 @@ async def _key() -> str:
 
 
 def getter(address: str, path: str, headers: dict[str, str]) -> Callable[[], float]:
-    """Times one request over a connection that stays open."""
+    """Times requests over a keep-alive connection."""
     connection = http.client.HTTPConnection(address, timeout=60)
 
     def get() -> float:
@@ -65,7 +65,7 @@ def getter(address: str, path: str, headers: dict[str, str]) -> Callable[[], flo
 
 
 def scrapes(size: int, rounds: int) -> Iterator[Row]:
-    """Nothing changes; nginx serves the very bytes of one answer."""
+    """Baseline: nginx serving the same bytes; no changes."""
     with folder() as place, processes.api(place, size) as api, processes.exporter(place, api, "1h") as (ours, _):
         page, packed = (fetch(http.client.HTTPConnection(ours), "/metrics", form)[1] for form in (PLAIN, GZIP))
         assert gzip.decompress(packed).count(b"\n") == page.count(b"\n")
@@ -202,7 +202,7 @@ def _poller(address: str, store: Store) -> Poller:
 
 
 async def _watch(longest: list[float]) -> None:
-    """Puts the longest wait for its turn into the last place."""
+    """Stores the longest event loop delay."""
     last = time.perf_counter()
     while True:
         await asyncio.sleep(0)
@@ -267,7 +267,7 @@ def idle(seconds: float) -> Iterator[Row]:
 
 def json_exporter(size: int, rounds: int) -> Iterator[Row]:
     """One probe a deployment there, one scrape of all here."""
-    binary = processes.built_json_exporter(HERE)
+    binary = processes.built_json_exporter(OUTPUT_FOLDER)
     if binary is None:
         print("| json_exporter: not measured, it could not be built | | | | | | |")
         return
@@ -314,7 +314,7 @@ def main() -> None:
     parser.add_argument("--only", choices=list(names), action="append", help="measure this alone; may be repeated")
     only = parser.parse_args().only
     log.configure("error", "logfmt")
-    HERE.mkdir(exist_ok=True)
+    OUTPUT_FOLDER.mkdir(exist_ok=True)
     print(HEADER)
     measured = []
     for name, rows in measures():
@@ -324,7 +324,7 @@ def main() -> None:
     for name, hint in (("nginx", "apt-get install nginx-light"), ("go", "install Go, or set JSON_EXPORTER")):
         if processes.program(name) is None:
             print(f"\nmissing: {name}, so its rows are; {hint}")
-    (HERE / "bench.json").write_text(json.dumps([asdict(row) for row in measured], indent=1), encoding="utf-8")
+    (OUTPUT_FOLDER / "bench.json").write_text(json.dumps([asdict(row) for row in measured], indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

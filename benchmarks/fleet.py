@@ -1,4 +1,4 @@
-"""Made-up answers of any size: deployments with five replicas each, as the API sends them."""
+"""Generated responses of any size: deployments with five replicas each."""
 
 from __future__ import annotations
 

@@ -43,13 +43,13 @@ UNREAD = 3  # the log is not read in one of so many rounds
 PATHS = ("/metrics", "/-/healthy", "/", "/api/v1/status")  # the first two at each turn of a client
 PAGE_EVERY = 20  # turns
 WARM_UP = 0.4  # of the time; caches fill and attacks bring the heap to the size that it keeps
-MOST_GROWTH = 0.03
+MAX_GROWTH = 0.03
 KEY = "soak"
 MISSED = "together_exporter_polls_missed_total"
 DROPPED = "together_exporter_log_lines_dropped_total"
 RELOADED = "together_exporter_config_last_reload_successful"
 PROJECT = "  - {{name: {name}, base_url: 'http://{api}', max_requests_per_second: 50{more}}}\n"
-NAMED = ", deployments: [chat-000, embed-001, diffuse-004], fetch: each, queue: true"
+NAMED_DEPLOYMENTS = ", deployments: [chat-000, embed-001, diffuse-004], fetch: each, queue: true"
 
 
 @dataclass
@@ -101,7 +101,7 @@ def _variants(api: str) -> list[str]:
     """Configurations that reloads go through: one project more, one setting other, one that is refused."""
     base = "poll_interval: 2s\npoll_timeout: 1s\nprojects:\n"
     one = PROJECT.format(name="all", api=api, more="")
-    two = PROJECT.format(name="named", api=api, more=NAMED)
+    two = PROJECT.format(name="named", api=api, more=NAMED_DEPLOYMENTS)
     return [base + one + two, base + one, base + one + two, base + one + two + "replica_metric: false\n"]
 
 
@@ -242,9 +242,9 @@ def _report(tally: Tally, page: str, log: str, seconds: float) -> int:
             "",
         ),
         ("log lines, dropped ones among them", f"{log.count(chr(10)) + dropped:.0f}, {dropped:.0f}", ""),
-        ("resident memory, median at start and end", _change(memory, 2**20, "MiB "), f"+{MOST_GROWTH:.0%} at most"),
+        ("resident memory, median at start and end", _change(memory, 2**20, "MiB "), f"+{MAX_GROWTH:.0%} at most"),
         ("peak of resident memory", f"{tally.peak / 2**20:.1f} MiB", ""),
-        ("open files, mean at start and end", _change(files, 1, ""), f"+{MOST_GROWTH:.0%} at most"),
+        ("open files, mean at start and end", _change(files, 1, ""), f"+{MAX_GROWTH:.0%} at most"),
         ("tracebacks in the log", str(log.count("Traceback")), "0"),
     ]
     print("| what | seen | limit |\n|---|---|---|")
@@ -252,7 +252,7 @@ def _report(tally: Tally, page: str, log: str, seconds: float) -> int:
         print("| {} | {} | {} |".format(*row))
     for failure in tally.failures[:10]:
         print(failure, file=sys.stderr)
-    grew = any(end > start * (1 + MOST_GROWTH) for start, end in (memory, files))
+    grew = any(end > start * (1 + MAX_GROWTH) for start, end in (memory, files))
     return int(bool(tally.failures) or missed > 0 or grew or "Traceback" in log)
 
 

@@ -138,7 +138,7 @@ def board() -> dashboard.Dashboard:
         .with_panel(
             graph(
                 "Clients refused",
-                "Requests and connections to the exporter that were turned away, by reason.",
+                "Requests and connections to the exporter that were refused, by reason.",
                 {"{{reason}}": rate("together_exporter_http_clients_refused_total", "reason")},
                 unit="ops",
             )

@@ -64,7 +64,7 @@ def clock() -> Instant:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What a configuration is turned into; a reload builds another and swaps it in."""
+    """Objects built from a configuration; replaced by a reload."""
 
     loaded: Loaded
     pollers: dict[str, Poller]
@@ -72,7 +72,7 @@ class Running:
 
 
 class App:
-    """Polls and serves until it is told to stop. `load` reads the configuration, again for each reload."""
+    """Polls and serves until stopped. `load`: reads the configuration, at start and for each reload."""
 
     def __init__(self, load: Callable[[], Loaded], *, runtime_metrics: bool = True) -> None:
         """Raises ConfigError."""
@@ -85,7 +85,7 @@ class App:
         self._publisher = Publisher(Renderer(loaded.settings.gpu_hourly_cost), self.store, self.metrics, clock)
         self._scheduler = Scheduler(self.metrics.polls_missed.inc)
         self._reloader = Reloader(self._reload, self.metrics, time.time)
-        self.metrics.reload_successful.set_function(self._runs_what_was_asked_for)
+        self.metrics.reload_successful.set_function(self._is_last_reload_successful)
         self._started = time.time()
         self._running = Running(loaded, self._new_pollers(loaded, {}), _plans(loaded))
         self._put_in_place(self._running)
@@ -103,13 +103,13 @@ class App:
         return await self.store.snapshot(clock())
 
     async def page(self) -> bytes:
-        """Everything in the text format, for a command that ends then."""
+        """The complete exposition in the text format, for one-shot commands."""
         await self._publisher.render()
         own = (exposition(registry, "text") for registry in (self.metrics.polling, self.metrics.live))
         return b"".join((*self._publisher.current.page.pieces("text"), *own))
 
     async def poll_once(self, ended: Callable[[], object] = lambda: None) -> bool:
-        """Every plan once; whether all succeeded. `ended` is called after each."""
+        """Runs every plan once and returns whether all succeeded. `ended`: called after each."""
 
         async def poll(plan: Plan) -> bool:
             succeeded = await self._running.pollers[plan.project].poll(plan)
@@ -117,12 +117,12 @@ class App:
             return succeeded
 
         first = [plan for plan in self.plans if not FETCHES[plan.fetch].is_opt_in]
-        last = [plan for plan in self.plans if FETCHES[plan.fetch].is_opt_in]  # they follow the deployments' answers
+        last = [plan for plan in self.plans if FETCHES[plan.fetch].is_opt_in]  # depend on responses about deployments
         results = [await asyncio.gather(*map(poll, wave)) for wave in (first, last)]
         return all(succeeded for wave in results for succeeded in wave)
 
     async def names(self, project: str) -> list[str]:
-        """The names and IDs of all deployments that the project's key sees; none where they cannot be read."""
+        """Names and IDs of all deployments of the project; empty on errors."""
         return await self._running.pollers[project].names()
 
     async def close(self) -> None:
@@ -130,7 +130,7 @@ class App:
             await poller.close()
 
     async def serve(self, socks: Sequence[socket.socket]) -> None:
-        """Until SIGTERM or SIGINT, or until the task is cancelled."""
+        """Serves until SIGTERM, SIGINT or cancellation."""
         gc.set_threshold(*GARBAGE_THRESHOLDS)
         stop = asyncio.Event()
         web = self.settings.web
@@ -146,7 +146,7 @@ class App:
             serving = asyncio.create_task(server.serve(sockets=list(socks)))
             self._announce(socks)
             systemd.notify(systemd.READY)
-            self._publisher.request_render()  # a shard without deployments has no poll that would
+            self._publisher.request_render()  # a shard without deployments has no polls to trigger it
             rendering = asyncio.create_task(self._publisher.render_loop())
             stopping = asyncio.create_task(stop.wait())
             try:
@@ -163,28 +163,28 @@ class App:
                 log.info("stopped")
 
     def _limited(self, refusals: Refusals) -> dict[str, ASGIApp]:
-        """The answers that grow with the fleet, so that not too many are under way at a time."""
+        """Endpoints with responses that grow with the fleet, with limits on concurrent requests."""
         web = self.settings.web
         reports = web_status.StatusReports(self._facts, web.telemetry_path)
         metrics = MetricsEndpoint(self._publisher, self.metrics)
         scrapes = RequestLimit(metrics, web.max_requests, refusals, "scrape_limit")
-        pages = RequestLimit(web_status.build(reports), web_status.MOST_AT_ONCE, refusals, "page_limit")
+        pages = RequestLimit(web_status.build(reports), web_status.MAX_CONCURRENT, refusals, "page_limit")
         targets = discovery.build(self.snapshot, self._is_ready)
-        targets = RequestLimit(targets, web_status.MOST_AT_ONCE, refusals, "page_limit")
+        targets = RequestLimit(targets, web_status.MAX_CONCURRENT, refusals, "page_limit")
         return {web.telemetry_path: scrapes, **dict.fromkeys(web_status.PATHS, pages), discovery.PATH: targets}
 
     def _is_ready(self) -> bool:
-        """Every project has been polled once, and the result is on the page."""
+        """Whether every project has been polled once and the result is on the page."""
         return self._publisher.current.page.is_ready
 
     async def _facts(self) -> Facts:
-        """What the status page tells."""
-        coming: dict[str, float] = {}  # by project, seconds since 1970
+        """Facts for the status page."""
+        next_polls: dict[str, float] = {}  # by project, seconds since 1970
         due = self._scheduler.next_polls()
         for plan in self.plans:
             if plan.id in due:
-                moment = due[plan.id].timestamp()
-                coming[plan.project] = min(coming.get(plan.project, moment), moment)
+                timestamp = due[plan.id].timestamp()
+                next_polls[plan.project] = min(next_polls.get(plan.project, timestamp), timestamp)
         projects = [
             ProjectFacts(
                 name=project.name,
@@ -192,7 +192,7 @@ class App:
                 fetch=project.fetch,
                 poll_interval=project.poll_interval,
                 last_poll=last.unix if (last := self._running.pollers[project.name].last_poll) else None,
-                next_poll=coming.get(project.name),
+                next_poll=next_polls.get(project.name),
             )
             for project in self._running.loaded.projects
         ]
@@ -208,11 +208,11 @@ class App:
         )
 
     def _access(self) -> Access:
-        """Who may come in now, by the web configuration's files as they are now."""
+        """Access rules of the current web configuration."""
         config = self._web_config.current()
         return Access(config.tls, config.allowed_sans, config.users, config.headers, config.rate)
 
-    def _runs_what_was_asked_for(self) -> float:
+    def _is_last_reload_successful(self) -> float:
         return float(self._reloader.problem is None and self._web_config.problem is None)
 
     def _announce(self, socks: Sequence[socket.socket]) -> None:
@@ -227,8 +227,8 @@ class App:
         )
 
     async def _reload(self) -> None:
-        """Builds everything aside, then swaps it in. Raises ConfigError, and whatever building raises."""
-        loaded = await asyncio.to_thread(self._load)  # a file that hangs must not hold the loop
+        """Builds the new configuration completely, then swaps it in. Raises ConfigError and any other exception."""
+        loaded = await asyncio.to_thread(self._load)  # a hanging file system must not block the loop
         old = self._running
         kept = _unchanged(old, loaded)
         new = Running(loaded, self._new_pollers(loaded, kept), _plans(loaded))
@@ -237,7 +237,7 @@ class App:
             renderer = Renderer(loaded.settings.gpu_hourly_cost)
         retired = [poller for name, poller in old.pollers.items() if new.pollers.get(name) is not poller]
         for poller in retired:
-            poller.cancel()  # before the swap, so that nothing of the old configuration is committed after it
+            poller.cancel()  # before the swap, so that polls of the old configuration commit nothing after it
         self._running = new
         self._put_in_place(new, targets)
         if renderer is not None:
@@ -245,16 +245,16 @@ class App:
         for poller in retired:
             await poller.close()
         for name in old.pollers.keys() - new.pollers.keys():
-            self.metrics.end_project(name)  # after its last request has ended, which counts
-        self._schedule(new, kept)  # now, since a plan whose cancelled poll has not ended would be skipped
-        await self._publisher.render_or_keep()  # what has left the configuration is gone when the reload is reported
-        log.info("reloaded", projects=",".join(new.pollers), polls=len(new.plans))
+            self.metrics.end_project(name)  # after its last request, which is counted, has ended
+        self._schedule(new, kept)  # after the cancelled polls ended, otherwise their plans would be skipped
+        await self._publisher.render_or_keep()  # removed series are gone when the reload is reported
+        log.info("configuration reloaded", projects=",".join(new.pollers), polls=len(new.plans))
         before, after = old.loaded.settings, loaded.settings
         if (before.web, before.log) != (after.web, after.log):
-            log.warning("new web and log options need a restart", effect="the old ones stay")
+            log.warning("changed web and log options require a restart", effect="previous options stay active")
 
     def _new_pollers(self, loaded: Loaded, kept: dict[str, Poller]) -> dict[str, Poller]:
-        """A project that is configured as before keeps its poller, and with it its connections and its rate limit."""
+        """Unchanged projects keep their poller with its connections and rate limit."""
         return {project.name: kept.get(project.name) or self._poller(project) for project in loaded.projects}
 
     def _poller(self, project: Project) -> Poller:
@@ -282,11 +282,11 @@ class App:
             fetches = sorted({plan.fetch for plan in running.plans if plan.project == project.name})
             self.metrics.start_project(project.name, project.poll_interval, fetches)
         for name, file in running.loaded.open_key_files():
-            log.warning("key file can be read by everyone", project=name, file=file, hint=f"chmod o-r {file}")
+            log.warning("key file is world-readable", project=name, file=file, hint=f"chmod o-r {file}")
         self.metrics.set_shard(settings.shard.index, settings.shard.total)
 
     def _schedule(self, running: Running, kept: dict[str, Poller] | None = None) -> None:
-        """Projects whose poller is `kept` keep the times of their polls; others are polled at once."""
+        """Projects in `kept` keep their schedule; others are polled immediately."""
         gaps = {project.name: 1 / project.max_requests_per_second for project in running.loaded.projects}
         self._scheduler.plan(running.plans, self._poll, gaps, frozenset(kept or ()))
 
@@ -309,7 +309,9 @@ def _signals(stop: asyncio.Event, reload: Callable[[], Coroutine[Any, Any, objec
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, start_reload)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # blocked from the start on, so that it does not kill
+    signal.pthread_sigmask(
+        signal.SIG_UNBLOCK, {signal.SIGHUP}
+    )  # blocked since the start, so that it does not terminate the process
     try:
         yield
     finally:
@@ -318,7 +320,7 @@ def _signals(stop: asyncio.Event, reload: Callable[[], Coroutine[Any, Any, objec
 
 
 def _unchanged(running: Running, loaded: Loaded) -> dict[str, Poller]:
-    """The pollers of the projects that another configuration has in the same words."""
+    """Pollers of projects with an unchanged configuration."""
     if running.loaded.settings.shard != loaded.settings.shard:
         return {}
     before = running.loaded.projects
@@ -330,7 +332,7 @@ def _plans(loaded: Loaded) -> list[Plan]:
 
 
 def _plans_of(project: Project, settings: Settings) -> Iterator[Plan]:
-    """A project's timers; none where its deployments are all other shards'."""
+    """Plans of a project; empty if all its deployments belong to other shards."""
     keys = _keys(project, settings)
     if project.fetch == "each":
         yield from (Plan(project.name, "each", interval, key) for key, interval in (keys or {}).items())
@@ -371,13 +373,13 @@ def _target(project: Project, settings: Settings) -> Target:
 
 
 def _queues(project: Project, settings: Settings) -> tuple[str, ...]:
-    """The named queues that are this shard's."""
+    """Configured queues of this shard."""
     shard = settings.shard
     return tuple(queue for queue in project.queues if belongs(queue, shard.index, shard.total))
 
 
 def _keys(project: Project, settings: Settings) -> dict[str, float] | None:
-    """The named deployments that are this shard's, with their intervals; None where they are discovered."""
+    """Configured deployments of this shard with their intervals; None for discovery."""
     if project.deployments is None:
         return None
     shard = settings.shard
@@ -388,4 +390,4 @@ async def _key(reader: KeyReader) -> str:
     try:
         return await reader.read()
     except KeyUnusable as error:
-        raise Unauthorized(f"no usable API key: {error}") from None
+        raise Unauthorized(f"no valid API key: {error}") from None

@@ -1,4 +1,4 @@
-"""Long work in the event loop, in slices between which everything else goes on."""
+"""Cooperative multitasking: splits long work in the event loop into slices."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from typing import TypeVar
 
-SLICE = 0.005  # s; the longest that a scrape waits for one slice of other work
-PAUSE = 0.001  # s between slices, enough for a scrape to go through many steps
+SLICE = 0.005  # s; maximum delay of a scrape by one slice
+PAUSE = 0.001  # s between slices; enough for many steps of a scrape
 
 T = TypeVar("T")
 
 
 async def in_slices(items: Iterable[T]) -> AsyncIterator[T]:
-    """The items; once SLICE has passed, others have their turn before the next one. The work on each item must be
-    short against SLICE."""
-    began = time.perf_counter()  # not the loop's own clock: uvloop's stands still between two of its iterations
+    """Yields the items and pauses after each SLICE. Processing an item must be short compared to SLICE."""
+    began = time.perf_counter()  # not the loop's clock: uvloop's is constant within an iteration
     for item in items:
         yield item
         if time.perf_counter() - began > SLICE:

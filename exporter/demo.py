@@ -1,4 +1,4 @@
-"""Simulator and exporter in one process, on free loopback ports."""
+"""The `demo` command: simulator and exporter in one process."""
 
 from __future__ import annotations
 

@@ -48,16 +48,16 @@ def problem_here(path: str, options: dict[str, str]) -> str | None:
 
 def read_arguments(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """The options that say where the daemon listens, of several addresses the first; and what is no option."""
-    found: dict[str, str] = {}
+    options_by_name: dict[str, str] = {}
     others = []
     words = iter(arguments)
     for word in words:
         name, equals, value = word.removeprefix("--").partition("=")
         if name in {FILE, ADDRESS, ROUTE_PREFIX}:
-            found.setdefault(name, value if equals else next(words, ""))
+            options_by_name.setdefault(name, value if equals else next(words, ""))
         elif not word.startswith("-"):
             others.append(word)
-    return found, others
+    return options_by_name, others
 
 
 def _daemon_arguments() -> list[str]:

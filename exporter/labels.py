@@ -1,4 +1,4 @@
-"""Labels that users give their deployments, under the names that kube-state-metrics would export them by."""
+"""Configured labels of deployments, with exported names as in kube-state-metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PREFIX = "label_"
 
 @dataclass(frozen=True, slots=True)
 class LabelRule:
-    """`labels` for deployments whose whole name matches; names as they are exported."""
+    """`labels` of deployments whose name matches; with exported names."""
 
     match: str
     labels: Mapping[str, str]
@@ -32,7 +32,7 @@ class Labels:
     deployments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def of(self, *, key: str, name: str, environment: Mapping[str, str]) -> dict[str, str]:
-        """Labels of one deployment: its own, else the last matching rule's, else a variable's, else the common ones.
+        """Labels of a deployment. Precedence: deployment, last matching rule, variables, project.
 
         `key`: as configured; `environment`: its plain environment variables."""
         labels = dict(self.common)
@@ -54,7 +54,7 @@ def exported(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def collision(names: Iterable[str]) -> str | None:
-    """What is wrong with names that cannot all be exported, and what to do; None where they can."""
+    """Error message for names that collide when exported; None without a collision."""
     taken: dict[str, str] = {}
     for name in names:
         if not name.strip():

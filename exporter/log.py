@@ -1,5 +1,5 @@
-"""Logs on stderr, logfmt or JSON, one line per event; other libraries' warnings in the same form. Writing a line never
-blocks and never raises: a thread does it, and what cannot be written is counted."""
+"""Logging to stderr in logfmt or JSON, one line per event, including warnings of libraries. Lines are written by a
+thread, so that logging never blocks or raises; lines that cannot be written are counted."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING,
 LEVEL_NAMES = {"warning": "warn", "critical": "error"}  # other libraries' names, and structlog's
 FIRST_KEYS = ("ts", "level", "msg")
 STDERR = 2
-MAX_QUEUED = 1000  # lines that wait to be written; a few hundred KiB
-FLUSH_TIMEOUT = 1.0  # s; for the lines that wait at the exit
+MAX_QUEUED = 1000  # queued lines; a few hundred KiB
+FLUSH_TIMEOUT = 1.0  # s; for queued lines at exit
 
 
 class LineWriter:
-    """As much of a text file as loggers use, on a file descriptor; None drops everything.
+    """The file interface used by loggers, on a file descriptor; None drops all lines.
 
-    Lines go through a SimpleQueue because its `put` may be interrupted by a finalizer that logs too."""
+    SimpleQueue because its `put` is reentrant: finalizers may log."""
 
     def __init__(self, fd: int | None) -> None:
         self._fd = fd
@@ -48,7 +48,7 @@ class LineWriter:
         self._lines.put(line)
 
     def flush(self) -> None:
-        """Nothing: loggers call it after each line."""
+        """No-op, called by loggers after each line."""
 
     def start(self) -> None:
         if self._thread is None:
@@ -56,7 +56,7 @@ class LineWriter:
             self._thread.start()
 
     def close(self) -> None:
-        """Waits for the lines before it, at most FLUSH_TIMEOUT."""
+        """Flushes queued lines, for at most FLUSH_TIMEOUT."""
         if self._thread is not None:
             self._lines.put(None)
             self._thread.join(FLUSH_TIMEOUT)
@@ -74,16 +74,16 @@ class LineWriter:
         while data:
             try:
                 data = data[os.write(fd, data) :]
-            except BlockingIOError:  # another process has made the shared terminal or pipe non-blocking
+            except BlockingIOError:  # another process made the shared terminal or pipe non-blocking
                 select.select((), (fd,), ())
 
 
-_stderr = LineWriter(None if sys.stderr is None else STDERR)  # where it is closed, the number may become a socket's
+_stderr = LineWriter(None if sys.stderr is None else STDERR)  # if closed, the descriptor may be reused by a socket
 atexit.register(_stderr.close)
 
 
 def dropped_lines() -> int:
-    """Lines since the start that could not be written."""
+    """Number of lines dropped since the start."""
     return _stderr.dropped
 
 
@@ -112,7 +112,9 @@ def configure(level: str, format_: LogFormat, writer: LineWriter = _stderr) -> N
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
         )
     )
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # each missed poll; together_exporter_polls_missed_total
+    logging.getLogger("apscheduler").setLevel(
+        logging.ERROR
+    )  # logs each missed poll, see together_exporter_polls_missed_total
     logging.basicConfig(level=max(LEVELS[level], logging.WARNING), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)  # Python itself writes them to stderr
 
@@ -129,7 +131,7 @@ def _renderer(format_: LogFormat) -> tuple[Processor, ...]:
 
 
 def _printable(_: object, __: str, event: EventDict) -> EventDict:
-    """Names come from the API: what would move a terminal's cursor is written as its escape, as in JSON."""
+    """Escapes control characters, because names from the API could otherwise control the terminal."""
     return {key: _escaped(value) if isinstance(value, str) else value for key, value in event.items()}
 
 

@@ -1,4 +1,4 @@
-"""Regular expressions of the configuration, in RE2's syntax as in Prometheus: their running time is bounded."""
+"""Regular expressions in RE2 syntax as in Prometheus, with bounded run time."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Compiled(Protocol):
 
 @functools.lru_cache(maxsize=MAX_CACHED)
 def compiled(pattern: str) -> Compiled:
-    """Cached: it depends on the pattern alone. Raises ValueError with RE2's reason."""
+    """Cached by pattern. Raises ValueError with RE2's reason."""
     options = re2.Options()
-    options.log_errors = False  # RE2 itself would write them to stderr
+    options.log_errors = False  # would be written to stderr
     try:
         expression: Compiled = re2.compile(pattern, options)
     except re2.error as error:
@@ -28,5 +28,5 @@ def compiled(pattern: str) -> Compiled:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether the pattern matches the whole name."""
+    """Whether the pattern matches the entire name."""
     return compiled(pattern).fullmatch(name) is not None

@@ -1,5 +1,5 @@
-"""Reloading: the new configuration is built aside and swapped in; whatever goes wrong, the old one keeps running and
-the log, the metric and the answer to POST /-/reload say so."""
+"""Configuration reload: the new configuration is built completely before it is swapped in. On any failure the previous
+one stays active; log, metric and response of POST /-/reload report it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ log = structlog.get_logger()
 
 
 class Reloader:
-    """`apply`: reads the configuration, builds everything of it and puts it in place; it raises before it changes
-    anything. Reloads run one after another."""
+    """`apply`: reads, builds and activates the configuration; raises before changing anything. Reloads are "
+    "serialized."""
 
     def __init__(
         self, apply: Callable[[], Awaitable[None]], metrics: SelfMetrics, unix_time: Callable[[], float]
@@ -26,10 +26,10 @@ class Reloader:
         self._metrics = metrics
         self._unix_time = unix_time
         self._running = asyncio.Lock()
-        self.problem: str | None = None  # why the latest reload was refused
+        self.problem: str | None = None  # why the last reload failed
 
     async def reload(self) -> str | None:
-        """Why the reload was refused, or None."""
+        """Reloads and returns the error message, or None."""
         async with self._running:
             systemd.notify(systemd.reloading())
             try:
@@ -41,18 +41,18 @@ class Reloader:
             return self.problem
 
     def succeeded(self) -> None:
-        """The configuration as it is now is in place."""
+        """Records a successful configuration load."""
         self.problem = None
         self._metrics.reload_timestamp.set(self._unix_time())
 
     async def _problem(self) -> str | None:
-        effect = "the running configuration stays"
+        effect = "previous configuration stays active"
         try:
             await self._apply()
         except ConfigError as error:
-            log.error("reload refused", error=str(error), effect=effect)
+            log.error("configuration reload failed", error=str(error), effect=effect)
             return str(error)
         except Exception as error:
-            log.exception("reload refused (unexpected exception, please report)", effect=effect)
+            log.exception("configuration reload failed (unexpected exception, please report)", effect=effect)
             return f"unexpected {type(error).__name__}: {error}"
         return None

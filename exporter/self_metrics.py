@@ -1,4 +1,4 @@
-"""The exporter's metrics about itself, in registries of its own."""
+"""Metrics about the exporter, in separate registries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from exporter.metrics.page import Format
 
 OPENMETRICS_END = b"# EOF\n"
 
-# What the API documents, and what stands in front of such APIs; each starts at 0 so that rate() sees the first.
+# Documented status codes and those of common proxies. Each starts at 0 so that rate() counts the first request.
 CODES = ("200", "400", "401", "402", "403", "404", "410", "429", "500", "502", "503", "504", NO_ANSWER)
 REFUSALS = (
     "connection_limit",
@@ -41,12 +41,12 @@ REFUSALS = (
 )
 POLL_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # s; a poll's deadline is 10 s by default
 
-# prometheus_client would add a second series to each counter, which nobody asked for.
+# Otherwise prometheus_client adds a _created series to each counter.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # has no annotations
 
 
 class _DroppedLogLines(Collector):
-    """Asks at each scrape: the log counts by itself, so that it depends on nothing."""
+    """Reads the counter of the log module at each scrape."""
 
     def __init__(self, count: Callable[[], int]) -> None:
         self._count = count
@@ -54,23 +54,23 @@ class _DroppedLogLines(Collector):
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily(
             "together_exporter_log_lines_dropped",
-            "Log lines that could not be written: nobody reads stderr, it is closed, or its disk is full.",
+            "Total number of log lines dropped because stderr was blocked, closed or on a full disk.",
             self._count(),
         )
 
 
 class SelfMetrics:
-    """What polls write to is in `polling`, which is rendered with each page; the rest, in `live`, with each scrape: a
-    poll that is missed changes no page. Counters outlive a reload."""
+    """`polling`: metrics updated by polls, rendered with each page. `live`: all others, rendered at each scrape.
+    Counters keep their values across reloads."""
 
     def __init__(self, *, runtime: bool = True, dropped_log_lines: Callable[[], int] = lambda: 0) -> None:
-        """`runtime`: also process_* and python_*, which a textfile must not repeat from node_exporter's own."""
+        """`runtime`: include process_* and python_*; off for textfiles, where they would clash with node_exporter's."""
         self.polling = CollectorRegistry(auto_describe=True)  # so that name[] finds every collector
         self.live = CollectorRegistry(auto_describe=True)
         self.poll_duration = Histogram(
             "together_exporter_poll_duration",
-            "How long polls took, retries included; fetch is each for one deployment, list for a project, queue for "
-            "all queues of a project.",
+            "Duration of polls including retries. fetch is each for a single deployment, list for a project, queue for "
+            "all queues of a project, revisions for all changed revisions of a project.",
             ["project", "fetch"],
             unit="seconds",
             buckets=POLL_BUCKETS,
@@ -78,69 +78,71 @@ class SelfMetrics:
         )
         self.polls = Counter(
             "together_exporter_polls",
-            "Polls that ended, successful or not.",
+            "Total number of completed polls, successful or not.",
             ["project", "fetch"],
             registry=self.polling,
         )
         self.poll_failures = Counter(
             "together_exporter_poll_failures",
-            "Polls that failed, by the reason that together_deployment_poll_error shows.",
+            "Total number of failed polls by reason, as in together_deployment_poll_error.",
             ["project", "fetch", "reason"],
             registry=self.polling,
         )
         self.poll_interval = Gauge(
             "together_exporter_poll_interval",
-            "The project's poll_interval, as configured.",
+            "Configured poll_interval of the project.",
             ["project"],
             unit="seconds",
             registry=self.polling,
         )
         self.polls_missed = Counter(
             "together_exporter_polls_missed",
-            "Scheduled polls that did not run because an earlier one took too long or the exporter was busy.",
+            "Total number of scheduled polls that were skipped because the previous poll was still running or the "
+            "exporter was overloaded.",
             registry=self.live,
         )
         self.api_requests = Counter(
             "together_exporter_api_requests",
-            "HTTP requests sent to the API, retries included, by status code; code=error got no answer.",
+            "Total number of HTTP requests to the API including retries, by status code; code is error if there was no "
+            "response.",
             ["project", "code"],
             registry=self.polling,
         )
         self.build_info = Gauge(
             "together_exporter_build_info",
-            "Always 1; the exporter's version.",
+            "Version of the exporter, always 1.",
             ["version"],
             registry=self.live,
         )
         self.build_info.labels(__version__).set(1)
         self.refused = Counter(
             "together_exporter_http_clients_refused",
-            "Requests and connections to the exporter that were turned away: too many connections, scrapes or pages "
-            "at once, headers too large, a client too slow, a failed TLS handshake, a wrong password, the "
-            "configured rate.",
+            "Total number of requests and connections refused by the exporter, by reason: limits on concurrent "
+            "connections, scrapes and status pages, header size, slow client, failed TLS handshake, wrong password, "
+            "configured rate limit.",
             ["reason"],
             registry=self.live,
         )
         self.reload_successful = Gauge(
             "together_exporter_config_last_reload_successful",
-            "1 if the running configuration is the one last asked for, 0 if the last reload was refused.",
+            "1 if the last configuration reload succeeded, 0 if it failed.",
             registry=self.live,
         )
         self.reload_timestamp = Gauge(
             "together_exporter_config_last_reload_success_timestamp",
-            "When the running configuration was loaded, in seconds since 1970.",
+            "Unix timestamp of the last successful configuration load.",
             unit="seconds",
             registry=self.live,
         )
         self.shard_info = Gauge(
             "together_exporter_shard_info",
-            "Always 1; which of how many shards this exporter is (--shard.index, --shard.total).",
+            "Shard index and total of this exporter, always 1 (--shard.index, --shard.total).",
             ["index", "total"],
             registry=self.live,
         )
         self.shards = Gauge(
             "together_exporter_shards",
-            "How many shards share the deployments (--shard.total).",
+            "Number of shards (--shard.total).",
             registry=self.live,
         )
         for reason in REFUSALS:
@@ -152,7 +154,7 @@ class SelfMetrics:
             GCCollector(registry=self.live)
 
     def start_project(self, project: str, interval: float, fetches: Iterable[str]) -> None:
-        """Every label set that can be known beforehand appears with 0. `interval`: seconds."""
+        """Initializes all predictable label sets to 0. `interval`: seconds."""
         self.poll_interval.labels(project).set(interval)
         for fetch in fetches:
             self.polls.labels(project, fetch)
@@ -163,7 +165,7 @@ class SelfMetrics:
             self.api_requests.labels(project, code)
 
     def end_project(self, project: str) -> None:
-        """A project that left the configuration leaves no series behind."""
+        """Removes the series of a project that is no longer configured."""
         for family in (self.polls, self.poll_duration, self.poll_failures, self.api_requests, self.poll_interval):
             family.remove_by_labels({"project": project})
 
@@ -174,16 +176,16 @@ class SelfMetrics:
 
 
 def exposition(registry: CollectorRegistry, format_: Format, names: frozenset[str] = frozenset()) -> bytes:
-    """A registry as text, without the `# EOF` of OpenMetrics; of the families of these names, where there are any."""
-    asked: Any = registry.restricted_registry(list(names)) if names else registry
+    """A registry as text, without the `# EOF` of OpenMetrics; limited to the families in `names` if not empty."""
+    selected: Any = registry.restricted_registry(list(names)) if names else registry
     if format_ == "openmetrics":
-        text: bytes = generate_openmetrics(asked)  # type: ignore[no-untyped-call]  # has no annotations
+        text: bytes = generate_openmetrics(selected)  # type: ignore[no-untyped-call]  # has no annotations
         return text.removesuffix(OPENMETRICS_END)
-    return generate_latest(asked)
+    return generate_latest(selected)
 
 
 def described() -> Iterable[Metric]:
-    """Every metric of the exporter about itself with all its labels, for the reference."""
+    """All metrics about the exporter with all their labels, for the metric reference."""
     metrics = SelfMetrics(runtime=False)
     metrics.start_project("", 30.0, ("each",))
     metrics.set_shard(0, 1)

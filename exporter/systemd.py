@@ -1,4 +1,4 @@
-"""Tells systemd how far the daemon is (sd_notify(3)); does nothing where nobody listens."""
+"""Service notifications to systemd (sd_notify(3)); no-op without NOTIFY_SOCKET."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STOPPING = "STOPPING=1"
 
 
 def reloading() -> str:
-    """A reload begins; READY follows. The time is what systemd matches it to its signal by."""
+    """Message for the start of a reload, to be followed by READY. systemd requires the timestamp."""
     return f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"
 
 

@@ -1,4 +1,4 @@
-"""What in the Helm chart is made from elsewhere."""
+"""Generated files of the Helm chart."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def files() -> dict[Path, str]:
 
 
 def _rules() -> dict[str, Any]:
-    """What templates/_rules.tpl fills in."""
+    """Values for templates/_rules.tpl."""
     lists = {name: list(labels) for name, labels in LISTS.items()}
     return {"runbook_url": RUNBOOKS, "lists": lists, "intervals": INTERVALS, "groups": templates()}
 

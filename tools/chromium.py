@@ -1,4 +1,4 @@
-"""A window of Chromium that nobody sees."""
+"""Headless Chromium."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.remote.webelement import WebElement
 
 WIDE = (1400, 900)
-PHONE_WIDTH = 500  # pixels; below it the page is told that it is on a phone
-# Root in a container has no sandbox; GPU and shared memory are not there either.
+PHONE_WIDTH = 500  # pixels; narrower windows emulate a phone
+# Containers: no sandbox for root, no GPU, little shared memory.
 OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-color-profile=srgb")
 
 
 class Window:
-    """Each page that is opened in it starts afresh."""
+    """Each opened page has a clean state."""
 
     def __init__(self) -> None:
         options = webdriver.ChromeOptions()
@@ -38,7 +38,7 @@ class Window:
         self._devtools("Emulation.setDeviceMetricsOverride", **screen)
         self._devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self._devtools("Emulation.setScriptExecutionDisabled", value=not scripts)
-        self.complaints()  # what earlier pages said is not this one's
+        self.complaints()  # discard messages of earlier pages
         self.driver.get(url)
 
     def _devtools(self, command: str, **parameters: object) -> None:
@@ -51,5 +51,5 @@ class Window:
         return self.driver.execute_script(script, *arguments)
 
     def complaints(self) -> list[str]:
-        """What the console has said: errors of scripts, and what the page's policy refused."""
+        """Messages of the console: script errors and policy violations."""
         return [str(line["message"]) for line in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]

@@ -1,5 +1,4 @@
-"""Simulator, exporter, Prometheus and Alertmanager together, and Grafana where there is one, with rules and dashboards
-loaded; Ctrl-C ends them all."""
+"""Runs simulator, exporter, Prometheus, Alertmanager and, if installed, Grafana with rules and dashboards."""
 
 from __future__ import annotations
 
@@ -26,19 +25,19 @@ import yaml
 from exporter.rules.build import build
 
 ROOT = Path(__file__).parents[1]
-PACE = "2s"  # of polls, scrapes and rules
-PRICES = {"h100-80gb": 2.5, "h100-40gb-mig": 1.3, "h200-140gb": 3.8, "b200-192gb": 5.5}  # made up
-PATIENCE = 60.0  # s; for a program to answer
-GRACE = 10  # s; for a program to end
+INTERVAL = "2s"  # of polls, scrapes and rules
+PRICES = {"h100-80gb": 2.5, "h100-40gb-mig": 1.3, "h200-140gb": 3.8, "b200-192gb": 5.5}  # example values
+START_TIMEOUT = 60.0  # s; for a program to start
+STOP_TIMEOUT = 10  # s; for a program to stop
 GRAFANA_HOMES = ("/usr/share/grafana", "/opt/homebrew/share/grafana", "/usr/local/share/grafana")
-WHERE = {
+GUIDE = {
     "prometheus": "apt-get install prometheus",
     "prometheus-alertmanager": "apt-get install prometheus-alertmanager",
 }
 
 
 class ProgramError(Exception):
-    """A program is not installed, or does not come up."""
+    """A program is not installed or does not start."""
 
 
 def main() -> int:
@@ -57,16 +56,16 @@ def main() -> int:
         except ProgramError as error:
             sys.stderr.write(f"{error}\n")
             return 1
-        print("Ctrl-C ends it", flush=True)  # noqa: T201 - a command's output
+        print("Press Ctrl-C to stop", flush=True)  # noqa: T201 - a command's output
         stop.wait()
     return 0
 
 
 def started(stack: ExitStack, folder: Path, options: argparse.Namespace) -> Iterator[tuple[str, str]]:
-    """(name, address) of each program as it answers. Raises ProgramError."""
+    """(name, address) of each program once it is ready. Raises ProgramError."""
     simulator, exporter, prometheus, alertmanager, grafana = (free_address() for _ in range(5))
     demo = ["--scenario", options.scenario, "--simulator.listen-address", simulator, "--web.listen-address", exporter]
-    command = [sys.executable, "-m", "exporter", "demo", *demo, "--poll-interval", PACE]
+    command = [sys.executable, "-m", "exporter", "demo", *demo, "--poll-interval", INTERVAL]
     prices = {"TOGETHER_EXPORTER_GPU_HOURLY_COST": json.dumps(PRICES)}
     stack.enter_context(running(command, folder / "exporter.log", f"{exporter}/-/healthy", prices))
     yield "simulator", f"{simulator}/v1/deployments"
@@ -89,13 +88,13 @@ def started(stack: ExitStack, folder: Path, options: argparse.Namespace) -> Iter
 
 def prometheuses(folder: Path, address: str, exporter: str, alertmanager: str, rules: dict[str, Any]) -> list[str]:
     config = {
-        "global": {"scrape_interval": PACE, "evaluation_interval": PACE, "scrape_timeout": PACE},
+        "global": {"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL, "scrape_timeout": INTERVAL},
         "rule_files": [str(written(folder / "rules.yml", rules))],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
         "scrape_configs": [{"job_name": "together-exporter", "static_configs": [{"targets": [exporter]}]}],
     }
     return [
-        found("prometheus"),
+        find_program("prometheus"),
         f"--config.file={written(folder / 'prometheus.yml', config)}",
         f"--storage.tsdb.path={folder / 'prometheus'}",
         f"--web.listen-address={address}",
@@ -103,12 +102,12 @@ def prometheuses(folder: Path, address: str, exporter: str, alertmanager: str, r
 
 
 def alertmanagers(folder: Path, address: str) -> list[str]:
-    """With the example's routes and inhibitions; what it would send is seen on its page."""
+    """Alertmanager with the routes and inhibitions of the example; notifications are visible in its UI only."""
     config = yaml.safe_load((ROOT / "deploy" / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8"))
     for receiver in config["receivers"]:
         receiver.pop("webhook_configs")
     return [
-        found("prometheus-alertmanager", "alertmanager"),
+        find_program("prometheus-alertmanager", "alertmanager"),
         f"--config.file={written(folder / 'alertmanager.yml', config)}",
         f"--storage.path={folder / 'alertmanager'}",
         f"--web.listen-address={address}",
@@ -117,7 +116,7 @@ def alertmanagers(folder: Path, address: str) -> list[str]:
 
 
 def grafanas(program: str, home: str, folder: Path, prometheus: str) -> tuple[list[str], dict[str, str]]:
-    """Everyone may look, and the dashboards are there."""
+    """Grafana with anonymous access and provisioned dashboards."""
     provisioning = folder / "provisioning"
     source = {"name": "Prometheus", "type": "prometheus", "url": f"http://{prometheus}", "isDefault": True}
     boards = {"name": "together", "type": "file", "options": {"path": str(ROOT / "dashboards")}}
@@ -135,10 +134,10 @@ def grafanas(program: str, home: str, folder: Path, prometheus: str) -> tuple[li
     return [*server, f"--homepath={home}"], environment
 
 
-def found(*names: str) -> str:
+def find_program(*names: str) -> str:
     program = next((path for name in names if (path := shutil.which(name))), None)
     if program is None:
-        raise ProgramError(f"{names[0]} is not installed; {WHERE[names[0]]}")
+        raise ProgramError(f"{names[0]} is not installed; {GUIDE[names[0]]}")
     return program
 
 
@@ -150,13 +149,13 @@ def written(file: Path, content: dict[str, Any]) -> Path:
 
 @contextmanager
 def running(command: list[str], log: Path, url: str, environment: Mapping[str, str] | None = None) -> Iterator[None]:
-    """A program, once it answers; in a session of its own, so that Ctrl-C reaches it through us."""
+    """Starts a program and waits until it is ready; in its own session, so that this process handles Ctrl-C."""
     with log.open("w") as output:
         process = subprocess.Popen(  # noqa: S603 - the programs of this file
             command, stdout=output, stderr=output, env={**os.environ, **(environment or {})}, start_new_session=True
         )
     try:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + START_TIMEOUT
         while not answers(url):
             if process.poll() is not None or time.monotonic() > end:
                 raise ProgramError(f"{command[0]} does not answer; its log ends with:\n{log.read_text()[-2000:]}")
@@ -165,7 +164,7 @@ def running(command: list[str], log: Path, url: str, environment: Mapping[str, s
     finally:
         process.terminate()
         try:
-            process.wait(GRACE)
+            process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

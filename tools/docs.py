@@ -1,4 +1,4 @@
-"""What in docs/ is made from the code."""
+"""Generated files of docs/."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from exporter.status.model import STATUS
 from tools import series
 
 DOCS = Path(__file__).parents[1] / "docs"
-LISTS = frozenset({"projects", "deployments", "label_rules"})  # sections of which there are several
+LISTS = frozenset({"projects", "deployments", "label_rules"})  # sections that are lists
 KINDS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "true or false", "object": "map"}
 
 
@@ -41,7 +41,7 @@ def files() -> dict[Path, str]:
 
 
 def placed(page: Path, name: str, table: str) -> str:
-    """The page with this table between the comments of that name."""
+    """Replaces the table between the comments of that name."""
     begin, end = f"<!-- made from the code: {name} -->\n", f"<!-- end: {name} -->"
     text = page.read_text(encoding="utf-8")
     return re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n{table}\n{end}", text, flags=re.DOTALL)
@@ -55,7 +55,7 @@ def _errors() -> Iterator[str]:
 
 
 def _fields(schema: dict[str, Any]) -> Iterator[str]:
-    """Of the whole, then of each of its parts."""
+    """Sections of a schema, then of its parts."""
     for name, part in {"The answer": schema, **schema["$defs"]}.items():
         yield f"### {name}"
         yield ""
@@ -67,7 +67,7 @@ def _fields(schema: dict[str, Any]) -> Iterator[str]:
 
 
 def _shape(shape: dict[str, Any]) -> str:
-    """The type of a field in words."""
+    """Readable type of a field."""
     if "anyOf" in shape:
         return " or ".join(dict.fromkeys(_shape(each) for each in shape["anyOf"]))
     if "$ref" in shape:
@@ -94,15 +94,15 @@ def _settings() -> Iterator[str]:
 
 
 def _shapes(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
-    """The JSON schema of each of a section's keys."""
+    """JSON schema by key of a section."""
     schema = model.model_json_schema()
-    whole = schema["anyOf"][1] if "anyOf" in schema else schema  # a deployment may be a name alone
+    whole = schema["anyOf"][1] if "anyOf" in schema else schema  # a deployment may be just a name
     properties: dict[str, dict[str, Any]] = whole["properties"]
     return properties
 
 
 def _kind(shape: dict[str, Any]) -> str:
-    """What is to be written, in words."""
+    """Readable description of the values."""
     if "anyOf" in shape:
         return " or ".join(_kind(each) for each in shape["anyOf"] if each.get("type") != "null")
     if "enum" in shape:

@@ -1,4 +1,4 @@
-"""Writes all that is made from the code: in docs/, rules, dashboards, chart. `--check` names what is out of date."""
+"""Generates docs, rules, dashboards and chart from the code. `--check` lists outdated files."""
 
 from __future__ import annotations
 

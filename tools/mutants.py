@@ -1,5 +1,5 @@
-"""Mutation testing of the core: `make mutants`. mutmut runs the fast tests on each mutant; what survives them meets all
-tests of its package here, in a process of its own, because mutants of what runs at import are in force only there."""
+"""Mutation testing of the core: `make mutants`. mutmut runs the fast tests on each mutant; surviving mutants are
+tested with all tests of the package here, in a new process, because mutants of import-time code only work there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 FOLDER = Path("mutants")
 RETESTED = FOLDER / "retested.json"
-GOAL = 0.85  # of the mutants of each package are noticed
+GOAL = 0.85  # minimum ratio of killed mutants per package
 SURVIVED, NO_TESTS = 0, 33  # mutmut's exit codes; None: not run
 TESTS = {
     "exporter.state": ["tests/unit/state"],
@@ -23,7 +23,7 @@ TESTS = {
     "exporter.polling": ["tests/unit/polling"],
     "exporter.api": ["tests/unit/api/test_models.py"],
 }
-PATIENCE = 300  # s; a test run that takes longer has found something
+TEST_TIMEOUT = 300  # s; a longer test run counts as a failure
 
 
 def main() -> int:
@@ -31,14 +31,14 @@ def main() -> int:
     parser.add_argument("only", nargs="?", default="*", help="retest mutants of this name; * stands for anything")
     only = parser.parse_args().only
     retested = json.loads(RETESTED.read_text()) if RETESTED.exists() else {}
-    found = dict(results())
-    for name, code in found.items():
+    exit_codes = dict(results())
+    for name, code in exit_codes.items():
         if code in {SURVIVED, NO_TESTS} and name not in retested and fnmatch(name, only):
             retested[name] = is_noticed(name)
             RETESTED.write_text(json.dumps(retested))
     total: Counter[str] = Counter()
     noticed: Counter[str] = Counter()
-    for name, code in found.items():
+    for name, code in exit_codes.items():
         if code is not None:
             total[package(name)] += 1
             noticed[package(name)] += code not in {SURVIVED, NO_TESTS} or retested.get(name, False)
@@ -63,7 +63,7 @@ def is_noticed(name: str) -> bool:
             cwd=FOLDER,
             env=environment,
             capture_output=True,
-            timeout=PATIENCE,
+            timeout=TEST_TIMEOUT,
         )
     except subprocess.TimeoutExpired:
         return True

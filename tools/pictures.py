@@ -1,6 +1,6 @@
-"""Takes the pictures in docs/images anew: the status page, and each query of the recipes in Prometheus' own graph.
+"""Generates docs/images: the status page, and Prometheus graphs of the recipes' queries.
 
-Needs Chromium and Prometheus, and three minutes."""
+Requires Chromium and Prometheus; takes three minutes."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from exporter.web import assets, page
 from tools.chromium import Window
 from tools.demo_stack import free_address, prometheuses, running
 
-HERE = Path(__file__).parent
-DOCS = HERE.parent / "docs"
+FOLDER = Path(__file__).parent
+DOCS = FOLDER.parent / "docs"
 IMAGES = DOCS / "images"
 MADE = IMAGES / "made.json"
-STORY = HERE / "pictures.yml"
-SPEED = 6  # simulated seconds a second
-TAKES = 130.0  # s; what the graphs show
-FASTER = 180  # of the rules: an hour of GPU hours in 20 s
-PAGE_AT = 55.0  # s; when there is something to see on the status page
+SCENARIO = FOLDER / "pictures.yml"
+SPEED = 6  # simulated seconds per second
+RECORDING_DURATION = 130.0  # s; range of the graphs
+RULES_SPEEDUP = 180  # of the rules: an hour of GPU hours in 20 s
+PAGE_AT = 55.0  # s; time of the status page's picture
 PRICES = {"h100-80gb": 2.5, "h100-40gb-mig": 1.3, "h200-140gb": 3.8}
 PAGE, GRAPH = (1280, 420), (1000, 1200)
-TABLES = frozenset({"reasons.png", "secrets.png", "preload.png"})  # of that moment, where a graph would say little
+TABLES = frozenset({"reasons.png", "secrets.png", "preload.png"})  # instant queries
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Picture:
 
     @property
     def made_of(self) -> str:
-        """A digest of what it shows."""
+        """Digest of the sources of the picture."""
         sources = [*assets.TEMPLATES.iterdir(), Path(page.__file__)] if not self.query else []
         text = self.query.encode() + b"".join(file.read_bytes() for file in sorted(sources))
         return hashlib.sha256(text).hexdigest()
@@ -73,7 +73,7 @@ def main() -> int:
         for picture in pictures():
             if picture.name in TABLES:
                 take(browser, prometheus, picture, tab=1, part=".console_table")
-        until(began + TAKES)
+        until(began + RECORDING_DURATION)
         for picture in pictures():
             if picture.query and picture.name not in TABLES:
                 take(browser, prometheus, picture, tab=0, part=".graph_container")
@@ -88,7 +88,7 @@ def started(stack: ExitStack, folder: Path) -> tuple[str, str]:
     """The addresses of exporter and Prometheus."""
     simulator, exporter, prometheus = (free_address() for _ in range(3))
     ours = [sys.executable, "-m", "exporter"]
-    command = [*ours, "simulate", f"--scenario={STORY}", f"--speed={SPEED}", f"--listen-address={simulator}"]
+    command = [*ours, "simulate", f"--scenario={SCENARIO}", f"--speed={SPEED}", f"--listen-address={simulator}"]
     log = stack.enter_context((folder / "simulator.log").open("w"))
     process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - our own
     stack.callback(process.wait)
@@ -98,15 +98,20 @@ def started(stack: ExitStack, folder: Path) -> tuple[str, str]:
     config.write_text(yaml.safe_dump({"poll_interval": "1s", "projects": [project], "gpu_hourly_cost": PRICES}))
     command = [*ours, "serve", f"--config.file={config}", f"--web.listen-address={exporter}"]
     stack.enter_context(running(command, folder / "exporter.log", f"{exporter}/-/healthy"))
-    command = prometheuses(folder, prometheus, exporter, "127.0.0.1:9", build(faster=FASTER))
+    command = prometheuses(folder, prometheus, exporter, "127.0.0.1:9", build(faster=RULES_SPEEDUP))
     stack.enter_context(running(command, folder / "prometheus.log", f"{prometheus}/-/ready"))
     return exporter, prometheus
 
 
 def take(browser: Window, prometheus: str, picture: Picture, tab: int, part: str) -> None:
     """Prometheus' graph or table of one query."""
-    asked = {"g0.expr": picture.query, "g0.tab": tab, "g0.range_input": f"{TAKES:.0f}s", "g0.step_input": 1}
-    browser.open(f"http://{prometheus}/classic/graph?{urlencode(asked)}", GRAPH)
+    parameters = {
+        "g0.expr": picture.query,
+        "g0.tab": tab,
+        "g0.range_input": f"{RECORDING_DURATION:.0f}s",
+        "g0.step_input": 1,
+    }
+    browser.open(f"http://{prometheus}/classic/graph?{urlencode(parameters)}", GRAPH)
     until(time.monotonic() + 2)
     browser.run("document.querySelector('.graph_container > .clearfix')?.remove()")  # its buttons
     browser.one(part).screenshot(str(IMAGES / picture.name))

@@ -21,12 +21,12 @@ async def read_body(response: httpx.Response, *, max_bytes: int) -> bytes:
     whatever httpx raises while it reads."""
     encoding = response.headers.get("content-encoding", "").strip().lower()
     if encoding not in IDENTITY | GZIP:
-        raise InvalidResponse("the answer has a content-encoding that was not asked for")
+        raise InvalidResponse("unsupported content-encoding")
     body = bytearray()
     async for piece in _inflated(response.aiter_raw()) if encoding in GZIP else response.aiter_raw():
         body += piece
         if len(body) > max_bytes:
-            raise InvalidResponse(f"the answer is larger than {max_bytes // 2**20} MiB")
+            raise InvalidResponse(f"response exceeds {max_bytes // 2**20} MiB")
     return bytes(body)
 
 
@@ -41,9 +41,9 @@ async def _inflated(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             try:
                 yield member.decompress(data, PIECE)
             except zlib.error:
-                raise InvalidResponse("the answer says that it is gzip, and is not") from None
+                raise InvalidResponse("content-encoding is gzip, but the body is not") from None
             data = member.unconsumed_tail or member.unused_data
             is_open = not member.eof
             await asyncio.sleep(0)
     if is_open:
-        raise InvalidResponse("the answer's gzip is cut off")
+        raise InvalidResponse("truncated gzip body")

@@ -36,10 +36,10 @@ from exporter.api.errors import (
 )
 from exporter.api.rate_limit import RateLimit
 
-ATTEMPTS = 3  # the SDK's two retries
+MAX_ATTEMPTS = 3  # the SDK's two retries
 FIRST_BACKOFF, MAX_BACKOFF = 1.0, 10.0  # s; doubled in between, less up to a quarter of jitter
 MAX_CONNECTIONS = 256  # of one project; those that hang must not hold up the others
-KEPT_CONNECTIONS = 8  # idle
+MAX_IDLE_CONNECTIONS = 8  # idle
 MAX_BODY = 64 * 2**20  # bytes, inflated; 10,000 deployments with 5 replicas are half of it
 RETRYABLE = frozenset({408, 409})  # and every 5xx; a 429 where it says when
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -119,7 +119,7 @@ class Client:
                 },
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # none is ever kept
                 timeout=None,  # noqa: S113 - httpx's is per read; the deadline below is over everything
-                limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=KEPT_CONNECTIONS),
+                limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_IDLE_CONNECTIONS),
                 follow_redirects=False,  # the key goes to no other host
                 event_hooks={"response": [_forget_location]},
                 trust_env=False,  # proxies and authorities come from the settings, which name what is wrong with them
@@ -143,7 +143,7 @@ class Client:
             async with asyncio.timeout(self._endpoint.timeout):
                 return await read(await self._with_retries(request, interval, deadline), deadline)
         except TimeoutError:
-            raise PollTimeout(f"no complete answer within {self._endpoint.timeout:g}s") from None
+            raise PollTimeout(f"no complete response within {self._endpoint.timeout:g}s") from None
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -158,7 +158,7 @@ class Client:
             delay = error.retry_after or next(backoffs)
             return delay if time.monotonic() + delay < deadline else False
 
-        async for attempt in stamina.retry_context(on=wait, attempts=ATTEMPTS, timeout=None):
+        async for attempt in stamina.retry_context(on=wait, attempts=MAX_ATTEMPTS, timeout=None):
             with attempt:
                 if attempt.num > 1:
                     await self._limit.turn(request.path)
@@ -183,8 +183,8 @@ class Client:
         finally:
             self._count(code)
             took = f"{time.monotonic() - began:.3f}s"
-            named = {} if request_id is None else {"request_id": request_id}
-            self._log.debug("api request", path=request.path, status=code, took=took, **named)
+            details = {} if request_id is None else {"request_id": request_id}
+            self._log.debug("api request", path=request.path, status=code, took=took, **details)
 
 
 async def _forget_location(response: httpx.Response) -> None:
@@ -208,7 +208,7 @@ def _verification(error: BaseException | None) -> str | None:
     """Why the server's certificate is not trusted, and what to do; None where that is not what went wrong."""
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
-            hint = "name your certificate authority in ca_file or SSL_CERT_FILE"
+            hint = "set ca_file or SSL_CERT_FILE to the CA certificate"
             return f"certificate verification failed: {error.verify_message}; {hint}"
         error = error.__cause__ or error.__context__
     return None
@@ -218,11 +218,11 @@ def _status_error(response: httpx.Response) -> ApiError:
     """The error of a status that is no success; the body is not looked at, it may hold anything."""
     status = response.status_code
     if status in REDIRECTS:
-        return InvalidResponse(f"HTTP {status}: redirects are not followed; is base_url right?")
+        return InvalidResponse(f"HTTP {status}: redirects are not followed; check base_url")
     retry_after = _retry_after(response.headers)
-    wish = response.headers.get("x-should-retry", "").lower()
+    should_retry = response.headers.get("x-should-retry", "").lower()
     retryable = status in RETRYABLE or status >= 500 or (status == 429 and retry_after is not None)  # noqa: PLR2004
-    retryable = wish == "true" or (wish != "false" and retryable)
+    retryable = should_retry == "true" or (should_retry != "false" and retryable)
     kind = STATUS_ERRORS.get(status, ServerError)
     reason = f"HTTP {status} {response.reason_phrase}".strip()
     return kind(reason, retryable=retryable, retry_after=retry_after)
@@ -240,9 +240,9 @@ def _retry_after(headers: httpx.Headers) -> float | None:
     with contextlib.suppress(ValueError):
         return _positive(float(text))
     with contextlib.suppress(ValueError, TypeError, OverflowError):
-        moment = parsedate_to_datetime(text)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return _positive((moment - datetime.now(UTC)).total_seconds())
+        parsed = parsedate_to_datetime(text)
+        parsed = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+        return _positive((parsed - datetime.now(UTC)).total_seconds())
     return None
 
 

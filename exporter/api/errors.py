@@ -1,4 +1,4 @@
-"""Everything that can go wrong between a poll and a good answer, one class per `reason` label.
+"""Errors of a poll, one class per value of the `reason` label.
 
 ApiError
 ├── NotFound          404, 410
@@ -6,11 +6,11 @@ ApiError
 ├── Forbidden         403
 ├── PaymentRequired   402: the spending limit is reached
 ├── RateLimited       429
-├── ServerError       any other status that is not a success
-├── PollTimeout       the poll's deadline passed
+├── ServerError       any other unsuccessful status
+├── PollTimeout       poll deadline exceeded
 ├── Unreachable       DNS, TCP, TLS or a broken connection
-├── InvalidResponse   a success whose body cannot be read as the API's
-└── InternalError     an exception of ours
+├── InvalidResponse   successful status, invalid body
+└── InternalError     unexpected exception in the exporter
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from typing import ClassVar
 class ApiError(Exception):
     """A failed poll. The message holds no secret and no response body.
 
-    `retryable`: the same request may succeed a moment later. `retry_after`: the seconds the API asked for.
-    `request_id`: the API's own, which its support asks for. `summary` and `hint`: of the class, for people."""
+    `retryable`: the same request may succeed when repeated. `retry_after`: seconds requested by the API.
+    `request_id`: assigned by the API, for support requests. `summary` and `hint`: for users."""
 
     reason: ClassVar[str]
     summary: ClassVar[str]
@@ -43,62 +43,64 @@ class ApiError(Exception):
 
 class NotFound(ApiError):
     reason = "not_found"
-    summary = "The API does not know this deployment"
-    hint = "Check the name or ID under deployments, and that the key belongs to the right project."
+    summary = "Deployment not found"
+    hint = "Check the name or ID in deployments, and that the API key belongs to the right project."
 
 
 class Unauthorized(ApiError):
     reason = "unauthorized"
-    summary = "The API rejects the key"
-    hint = "Check that the key is complete, valid and of this project; a key file is read again when it changes."
+    summary = "API key rejected"
+    hint = (
+        "Check that the API key is complete, valid and of this project. A changed key file is reloaded automatically."
+    )
 
 
 class Forbidden(ApiError):
     reason = "forbidden"
-    summary = "The key is not allowed to read deployments"
-    hint = "Grant the key read access to deployments, or use another key."
+    summary = "API key has no permission to read deployments"
+    hint = "Grant the API key read access to deployments, or use another key."
 
 
 class PaymentRequired(ApiError):
     reason = "payment_required"
-    summary = "The account's spending limit is reached"
+    summary = "Spending limit reached"
     hint = "Raise the spending limit or add credit in Together's console."
 
 
 class RateLimited(ApiError):
     reason = "rate_limited"
-    summary = "The API limits the request rate"
-    hint = "Poll less often (a longer poll_interval, or fetch: list), and check what else uses this key."
+    summary = "Rate limited by the API"
+    hint = "Poll less often (longer poll_interval, or fetch: list), and check for other clients of this API key."
 
 
 class ServerError(ApiError):
     reason = "server_error"
-    summary = "The API failed to answer"
+    summary = "API server error"
     hint = "Check Together AI's status page. The exporter keeps polling."
 
 
 class PollTimeout(ApiError):
     reason = "timeout"
-    summary = "The API did not answer in time"
-    hint = "Check the network path to the API; raise poll_timeout if it is usually slow."
+    summary = "API request timed out"
+    hint = "Check the network path to the API. Raise poll_timeout if the API is consistently slow."
 
 
 class Unreachable(ApiError):
     reason = "connection"
-    summary = "The API cannot be reached"
-    hint = "Check base_url, DNS, proxy, firewall and certificate authorities on this machine."
+    summary = "API unreachable"
+    hint = "Check base_url, DNS, proxy, firewall and CA certificates of this host."
 
 
 class InvalidResponse(ApiError):
     reason = "invalid_response"
-    summary = "The answer is not one of the Together API"
-    hint = "Check base_url: a proxy or a sign-in page may have answered instead."
+    summary = "Invalid response from the API"
+    hint = "Check base_url. A proxy or a sign-in page may have responded instead of the API."
 
 
 class InternalError(ApiError):
     reason = "internal_error"
-    summary = "The exporter failed to process the answer"
-    hint = "This is a bug: please report it with the traceback from the log."
+    summary = "Internal error of the exporter"
+    hint = "This is a bug. Please report it with the traceback from the log."
 
 
 # In the order of the contract; the label values of `reason` wherever a failed poll is counted or shown.

@@ -90,8 +90,8 @@ class ListReader:
         `deadline`: in monotonic seconds. Raises InvalidResponse, and PollTimeout after the deadline."""
         body = body.removeprefix(BOM)
         if body.count(b",") > MAX_COMMAS:
-            raise InvalidResponse(f"the answer has more than {MAX_COMMAS:,} values")
-        await asyncio.sleep(0)  # of a long body each of these steps takes some milliseconds
+            raise InvalidResponse(f"response has more than {MAX_COMMAS:,} values")
+        await asyncio.sleep(0)  # each of these steps takes some milliseconds for a long body
         try:
             raw = _BODY.decode(body)
             data, has_more = _data(raw.data, raw.object), raw.has_more
@@ -126,10 +126,10 @@ def _data(data: Any, kind: object) -> list[Any]:
     """The SDK types `data` as optional: null is an empty list, and so is nothing in an object that says it is one."""
     if data is msgspec.UNSET:
         if kind != "list":
-            raise InvalidResponse("the answer has no list `data`")
+            raise InvalidResponse("response has no list `data`")
         return []
     if data is not None and not isinstance(data, list):
-        raise InvalidResponse("the answer has no list `data`")
+        raise InvalidResponse("response has no list `data`")
     return data or []
 
 
@@ -138,7 +138,7 @@ def _lenient(body: bytes, deadline: float) -> tuple[list[Part], object]:
 
     def check() -> None:
         if time.monotonic() > deadline:
-            raise PollTimeout("the answer took too long to parse")
+            raise PollTimeout("deadline exceeded while parsing the response")
 
     def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
         check()
@@ -153,7 +153,7 @@ def _lenient(body: bytes, deadline: float) -> tuple[list[Part], object]:
 
     answer = read_lenient_json(body, pairs)
     if not isinstance(answer, dict):
-        raise InvalidResponse(f"the answer is a JSON {type(answer).__name__}, not an object")
+        raise InvalidResponse(f"response is a JSON {type(answer).__name__}, not an object")
     data = _data(answer.get("data", msgspec.UNSET), answer.get("object"))
     return [part(item) for item in data], answer.get("has_more")
 

@@ -290,7 +290,7 @@ _DEPLOYMENT, _QUEUE, _REVISION = TypeAdapter(Deployment), TypeAdapter(Queue), Ty
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A deployment, and what of its JSON could not be used."""
+    """A deployment and the omitted parts of its JSON."""
 
     deployment: Deployment
     dropped: tuple[Dropped, ...] = ()
@@ -313,20 +313,20 @@ def read_deployment(body: bytes, variables: frozenset[str] = NO_VARIABLES) -> Re
         raise too_large(len(body))
     raw = _object(read_json(body))
     if raw.keys().isdisjoint(DEPLOYMENT_KEYS):
-        raise InvalidResponse("the answer has none of a deployment's fields")
+        raise InvalidResponse("response has no field of a deployment")
     return read_object(raw, variables)
 
 
 def too_large(size: int) -> InvalidResponse:
     """`size`: of the deployment's JSON, in bytes."""
-    return InvalidResponse(f"the deployment's JSON has {size:,} bytes, more than {MAX_DEPLOYMENT:,}")
+    return InvalidResponse(f"deployment exceeds {MAX_DEPLOYMENT:,} bytes of JSON: {size:,} bytes")
 
 
 def read_queue(body: bytes) -> Queue:
     """A queue's counts. Raises InvalidResponse where the body is no JSON object with a queue's counts."""
     queue = _tolerant(_QUEUE, _object(read_json(body)))[0]
     if queue.messages_waiting is None and queue.messages_running is None:
-        raise InvalidResponse("the answer has none of a queue's fields")
+        raise InvalidResponse("response has no field of queue metrics")
     return queue
 
 
@@ -334,7 +334,7 @@ def read_revision(body: bytes) -> Revision:
     """The newest revision, which is the first of the list. Raises InvalidResponse where there is none."""
     data = _object(read_json(body)).get("data")
     if not isinstance(data, list) or not data:
-        raise InvalidResponse("the answer lists no revisions")
+        raise InvalidResponse("response lists no revisions")
     return _tolerant(_REVISION, _object(data[0]))[0]
 
 
@@ -354,7 +354,7 @@ def read_lenient_json(body: bytes, hook: Callable[[list[tuple[str, Any]]], objec
         text = body.decode(errors="replace")
         return json.loads(text, strict=False, parse_int=_any_int, object_pairs_hook=hook)
     except (ValueError, RecursionError):
-        raise InvalidResponse("the answer is not JSON") from None
+        raise InvalidResponse("response is not JSON") from None
 
 
 def _any_int(digits: str) -> float:
@@ -365,7 +365,7 @@ def _any_int(digits: str) -> float:
 def _object(value: object) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
-    raise InvalidResponse(f"the answer is a JSON {type(value).__name__}, not an object")
+    raise InvalidResponse(f"response is a JSON {type(value).__name__}, not an object")
 
 
 def read_object(raw: dict[str, Any], variables: frozenset[str] = NO_VARIABLES) -> Reading:
@@ -394,7 +394,7 @@ def _tolerant(
         wrong = sorted({_known_part(rest, problem["loc"])[:depth] for problem in problems}, key=str)
         refused += wrong
         rest = _without(rest, wrong)
-    raise InvalidResponse("the answer fits no known form")
+    raise InvalidResponse("response does not match the schema")
 
 
 def _field(path: tuple[Any, ...]) -> str:

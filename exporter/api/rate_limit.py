@@ -47,5 +47,5 @@ class RateLimit:
             until, cause = self._pauses.get(scope, (0.0, None))
             left = until - self._clock()
             if left > TIMER_SLACK and cause is not None:
-                raise type(cause)(f"no request for another {left:.0f}s, as the API asked: {cause}")
+                raise type(cause)(f"no requests for another {left:.0f}s, as requested by the API: {cause}")
             self._pauses.pop(scope, None)

@@ -16,12 +16,12 @@ def parse_time(text: str) -> float | None:
     """Seconds since 1970, UTC where no zone is named; None for an unset one. Raises ValueError."""
     text = text.strip()
     try:
-        moment = datetime.fromisoformat(text.upper())
+        parsed = datetime.fromisoformat(text.upper())
     except ValueError:
-        moment = _lenient(text)
-    if moment.year == ZERO_TIME_YEAR:
+        parsed = _lenient(text)
+    if parsed.year == ZERO_TIME_YEAR:
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
 
 
 def _lenient(text: str) -> datetime:

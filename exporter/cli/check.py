@@ -1,4 +1,4 @@
-"""What `check` finds: the configuration as it will be run and, when it polls, what would be exported."""
+"""The `check` command: validates the configuration and optionally polls."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from exporter.state.records import Shown
 from exporter.status.model import Deployment, Error
 from exporter.status.report import deployment, error
 
-MOST_NEAR = 3  # names that are suggested in the place of a wrong one
-NEAR = 0.5  # how like a wrong one they must be, from 0 to 1
+MAX_SUGGESTIONS = 3  # suggested names for a name that does not exist
+SIMILARITY_CUTOFF = 0.5  # minimum similarity of a suggestion, from 0 to 1
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedProject:
-    """One project as it is configured. `api_key`: where it comes from, never the key. `deployments`: by name; None
-    discovers. `error`: why its list could not be read."""
+    """A configured project. `api_key`: source of the key, never the key itself. `deployments`: names, None for
+    discovery. `error`: why the list failed."""
 
     project: str
     base_url: str
@@ -48,7 +48,7 @@ class CheckedProject:
 
 @dataclass(frozen=True, slots=True)
 class CheckedDeployment(Deployment):
-    """As in /api/v1/status. `series`: how many it would have; `near`: what may be meant where it does not exist."""
+    """As in /api/v1/status. `series`: number of series; `near`: similar names if it does not exist."""
 
     series: int = 0
     near: tuple[str, ...] = ()
@@ -56,8 +56,8 @@ class CheckedDeployment(Deployment):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`ok`: the configuration can be run and, where it was polled, every poll worked. `deployments`: None where none
-    were polled. `series`: of the whole page; None likewise."""
+    """`ok`: the configuration is valid and all polls succeeded. `deployments`, `series` (total): None without "
+    "--poll."""
 
     ok: bool
     file: str | None = None
@@ -75,7 +75,7 @@ class Check:
 
     @property
     def polls(self) -> int:
-        """How many requests a poll of everything takes, queues, revisions and retries not counted."""
+        """Number of requests to poll everything, excluding queues, revisions and retries."""
         return sum(len(p.deployments) if p.deployments and p.fetch == "each" else 1 for p in self.projects)
 
 
@@ -84,14 +84,13 @@ def refused(problem: ConfigError) -> Check:
 
 
 def read(loaded: Loaded) -> Check:
-    """Everything that the daemon has read."""
+    """Summary of the loaded configuration."""
     settings, web = loaded.settings, loaded.web
     return Check(
         ok=True,
         file=loaded.file or None,
         warnings=tuple(
-            f"project {project}: {file} can be read by everyone; chmod o-r it"
-            for project, file in loaded.open_key_files()
+            f"project {project}: {file} is world-readable; run chmod o-r" for project, file in loaded.open_key_files()
         ),
         listen_addresses=settings.web.listen_address,
         telemetry_path=f"{settings.web.route_prefix}{settings.web.telemetry_path}",
@@ -100,14 +99,14 @@ def read(loaded: Loaded) -> Check:
         shard_index=settings.shard.index,
         shard_total=settings.shard.total,
         projects=tuple(
-            _project(project, key_place(given))
-            for project, given in zip(loaded.projects, settings.projects, strict=True)
+            _project(project, key_place(project_settings))
+            for project, project_settings in zip(loaded.projects, settings.projects, strict=True)
         ),
     )
 
 
 async def polled(loaded: Loaded, ended: Callable[[], object]) -> Check:
-    """The same, after each deployment was fetched once; `ended` is called after each poll."""
+    """Like read(), after polling everything once; `ended`: called after each poll."""
     quiet = loaded.settings.model_copy(update={"log": LogSettings(level="error")})
     app = App(lambda: replace(loaded, settings=quiet), runtime_metrics=False)
     try:
@@ -121,9 +120,9 @@ async def polled(loaded: Loaded, ended: Callable[[], object]) -> Check:
     deployments = []
     for shown in snapshot.deployments:
         seen = deployment(shown, base_urls[shown.project], clock(), loaded.settings.gpu_hourly_cost)
-        known = {each.name: getattr(seen, each.name) for each in fields(Deployment)}
+        values = {each.name: getattr(seen, each.name) for each in fields(Deployment)}
         near = _near(shown, names.get(shown.project, []))
-        deployments.append(CheckedDeployment(**known, series=series_of(shown), near=near))
+        deployments.append(CheckedDeployment(**values, series=series_of(shown), near=near))
     errors = {project.name: project.poll.error for project in snapshot.projects if project.poll.error is not None}
     checked = read(loaded)
     return replace(
@@ -163,7 +162,7 @@ def _project(project: Project, api_key: str) -> CheckedProject:
 
 
 def _opt_in_warnings(projects: Mapping[str, ProjectState]) -> Iterator[str]:
-    """What the configuration asks for beside the deployments, and the API does not give."""
+    """Warnings about failed opt-in fetches."""
     for name, project in projects.items():
         for fetch, states in (("queue", project.queues), ("revisions", project.revisions)):
             failed = next((state.poll.error for state in states.values() if state.poll.error is not None), None)
@@ -172,12 +171,12 @@ def _opt_in_warnings(projects: Mapping[str, ProjectState]) -> Iterator[str]:
 
 
 def _gpu_types(deployments: Iterable[Deployment]) -> set[str]:
-    """Those in use."""
+    """GPU types in use."""
     return {each.gpu_type for each in deployments if each.gpu_type and each.gpus_per_replica}
 
 
 def _near(shown: Shown, names: list[str]) -> tuple[str, ...]:
-    """What the project has that is nearest to a name that it does not have."""
+    """Names in the project that are similar to a missing one."""
     if not isinstance(shown.record.poll.error, NotFound):
         return ()
-    return tuple(difflib.get_close_matches(shown.record.key, names, n=MOST_NEAR, cutoff=NEAR))
+    return tuple(difflib.get_close_matches(shown.record.key, names, n=MAX_SUGGESTIONS, cutoff=SIMILARITY_CUTOFF))

@@ -1,4 +1,4 @@
-"""What each command does, and how it ends."""
+"""Implementation and exit codes of the commands."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from exporter.web.listener import listen
 
 T = TypeVar("T")
 
-FINE, FAILED = 0, 1
+SUCCESS, FAILED = 0, 1
 
 
-class Unusable(Exception):
-    """What the command line asks for cannot be done; the text names the hint."""
+class CommandError(Exception):
+    """A command cannot be executed; the message includes a hint."""
 
     def __init__(self, message: str, exit_code: int = EXIT_CODE) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if options.run not in DAEMONS:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         code = options.run(options)
-    except (ConfigError, Unusable) as error:
+    except (ConfigError, CommandError) as error:
         code = _failed(str(error), error.exit_code)
     except KeyboardInterrupt:
         code = FAILED
@@ -71,18 +71,18 @@ def _serve(options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         addresses = app.settings.web.listen_address
         _run(app.serve([stack.enter_context(_socket(option, address)) for address in addresses]))
-    return FINE
+    return SUCCESS
 
 
 def _once(options: argparse.Namespace) -> int:
-    app = App(lambda: _without_news(_load(options)), runtime_metrics=False)
+    app = App(lambda: _without_info_logs(_load(options)), runtime_metrics=False)
     worked, page = _run(_poll_once(app))
     sys.stdout.buffer.write(page)
-    return FINE if worked else FAILED
+    return SUCCESS if worked else FAILED
 
 
-def _without_news(loaded: Loaded) -> Loaded:
-    """For a command that cron runs: what is fine is not logged, unless level debug asks for it."""
+def _without_info_logs(loaded: Loaded) -> Loaded:
+    """Raises level info to warn: a cron job must not log successful polls."""
     settings = loaded.settings
     if settings.log.level != "info":
         return loaded
@@ -105,11 +105,11 @@ def _check(options: argparse.Namespace) -> int:
     shown.show(result, options.output)
     if result.problems:
         return EXIT_CODE
-    return FINE if result.ok else FAILED
+    return SUCCESS if result.ok else FAILED
 
 
 async def _poll_once(app: App) -> tuple[bool, bytes]:
-    """Whether all polls succeeded, and the page."""
+    """Returns whether all polls succeeded, and the page."""
     try:
         return await app.poll_once(), await app.page()
     finally:
@@ -118,25 +118,25 @@ async def _poll_once(app: App) -> tuple[bool, bytes]:
 
 def _metrics(_: argparse.Namespace) -> int:
     print(reference(described()), end="")
-    return FINE
+    return SUCCESS
 
 
 def _completion(options: argparse.Namespace) -> int:
     from exporter.cli.completion import completion  # noqa: PLC0415 - the daemon does without its imports
 
     print(completion(COMMANDS, options.shell))
-    return FINE
+    return SUCCESS
 
 
 def _simulate(options: argparse.Namespace) -> int:
     from exporter.simulator import command  # noqa: PLC0415 - the daemon does without its imports
 
-    simulator = _usable(lambda: command.make(options))
+    simulator = _or_command_error(lambda: command.make(options))
     sock = _socket("--listen-address", options.listen_address)
     try:
         return _run(command.simulate(simulator, options.scenario, sock))
-    except KeyboardInterrupt:  # how it ends as a rule
-        return FINE
+    except KeyboardInterrupt:  # the usual way to stop it
+        return SUCCESS
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -144,48 +144,48 @@ def _demo(options: argparse.Namespace) -> int:
     from exporter.simulator import command  # noqa: PLC0415 - as above
 
     options.api_key = None
-    simulator = _usable(lambda: command.make(options))
+    simulator = _or_command_error(lambda: command.make(options))
     api = _socket("--simulator.listen-address", options.simulator_address)
     web = _socket("--web.listen-address", options.listen_address)
     return _run(demo.run(simulator, api, web, options))
 
 
-def _usable(make: Callable[[], T]) -> T:
+def _or_command_error(make: Callable[[], T]) -> T:
     try:
         return make()
     except ValueError as error:
-        raise Unusable(" ".join(str(error).split())) from None
+        raise CommandError(" ".join(str(error).split())) from None
 
 
 def _socket(option: str, address: str) -> socket.socket:
-    """Listening. `option`: the one that sets the address."""
+    """Creates a listening socket. `option`: the option of the address."""
     try:
         parsed = parse_address(address)
         socket.getaddrinfo(parsed.host or None, parsed.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         return listen(address)
     except ValueError as error:
-        raise Unusable(f"{option}: {error}") from None
+        raise CommandError(f"{option}: {error}") from None
     except socket.gaierror as error:
         text = f'"{address}" has a host that cannot be resolved: {error.strerror}; write an IP address'
-        raise Unusable(f"{option}: {text}") from None
+        raise CommandError(f"{option}: {text}") from None
     except OSError as error:
-        why = os.strerror(error.errno) if error.errno else str(error)  # without the words that Python adds
-        hint = f"see what listens there, or choose another with {option}"
-        raise Unusable(f"cannot listen on {address}: {why}; {hint}", FAILED) from None
+        why = os.strerror(error.errno) if error.errno else str(error)  # without Python's additions
+        hint = f"stop the other process, or choose another address with {option}"
+        raise CommandError(f"cannot listen on {address}: {why}; {hint}", FAILED) from None
 
 
 def _load(options: argparse.Namespace) -> Loaded:
-    """The configuration with what the command line says on top."""
-    given: dict[str, Any] = {}
+    """Loads the configuration with command line overrides."""
+    overrides: dict[str, Any] = {}
     for section, name in SERVE_OPTIONS:
         value = getattr(options, f"{section}.{name}", None)
         if value is not None:
-            given.setdefault(section, {})[name] = value
-    return load(given, options.config_file)
+            overrides.setdefault(section, {})[name] = value
+    return load(overrides, options.config_file)
 
 
 def _run(task: Coroutine[Any, Any, T]) -> T:
-    """The loop is not closed: that would wait for its threads, of which one may hang in a resolver."""
+    """The loop is not closed, because that would wait for threads that may hang in a resolver."""
     return asyncio.Runner(loop_factory=uvloop.new_event_loop).run(task)
 
 
@@ -200,4 +200,4 @@ COMMANDS: Mapping[str, Run] = {
     "dashboards": rules.dashboards,
     "completion": _completion,
 }
-DAEMONS = frozenset({_serve, _demo})  # they handle SIGHUP themselves
+DAEMONS = frozenset({_serve, _demo})  # handle SIGHUP

@@ -1,4 +1,4 @@
-"""Every command's options, with help that an operator can work from."""
+"""Options and help texts of all commands."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ EXAMPLES = {
 
 
 class Parser(argparse.ArgumentParser):
-    """Prints what is wrong in one line, as every other problem is printed."""
+    """Reports errors in one line, in the format of all other errors."""
 
     def __init__(self, **shape: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **shape)
@@ -95,41 +95,41 @@ class Parser(argparse.ArgumentParser):
         return self._actions
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """What a command does not know is reported by the command itself, whose options may have been meant."""
+        """Unknown arguments are reported by the subcommand, so that its options can be suggested."""
         options, unknown = super().parse_known_args(args, namespace)
         if unknown and not self.commands:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return options, unknown
 
     def error(self, message: str) -> NoReturn:
-        wrong, known = self._wrong(message)
-        near = difflib.get_close_matches(wrong, known, n=1) if wrong else []
-        hint = f"did you mean {near[0]}?" if near and near[0] != wrong else f"see {self.prog} --help"
+        invalid, candidates = self._suggestions(message)
+        near = difflib.get_close_matches(invalid, candidates, n=1) if invalid else []
+        hint = f"did you mean {near[0]}?" if near and near[0] != invalid else f"see {self.prog} --help"
         text = f"{PROGRAM}: {message}; {hint}"
         self.exit(EXIT_CODE, f"{text.encode('unicode_escape', 'replace').decode()}\n")
 
-    def _wrong(self, message: str) -> tuple[str, list[str]]:
-        """The word that argparse complains about, and those that may have been meant."""
+    def _suggestions(self, message: str) -> tuple[str, list[str]]:
+        """The invalid argument and the candidates for a suggestion."""
         if choice := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message):
             return choice[1], re.findall(r"[\w-]+", choice[2])
-        wrong = next((re.split("[=:]", word)[0] for word in message.split() if word.startswith("--")), "")
-        return wrong, [name for action in self.actions() for name in action.option_strings]
+        invalid = next((re.split("[=:]", word)[0] for word in message.split() if word.startswith("--")), "")
+        return invalid, [name for action in self.actions() for name in action.option_strings]
 
 
 Run = Callable[[argparse.Namespace], int]
 
 
 def parser(commands: Mapping[str, Run]) -> Parser:
-    """`commands`: what each runs, by name."""
-    made = Parser(prog=PROGRAM, description=DESCRIPTION, epilog=_epilog(""))
-    made.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    added = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    """`commands`: the function of each command, by name."""
+    root = Parser(prog=PROGRAM, description=DESCRIPTION, epilog=_epilog(""))
+    root.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    added = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, (text, add) in COMMANDS.items():
         command = added.add_parser(name, help=text, description=text, epilog=_epilog(name))
         command.set_defaults(run=commands[name])
         add(command)
-        made.commands = {**made.commands, name: command}
-    return made
+        root.commands = {**root.commands, name: command}
+    return root
 
 
 def _epilog(command: str) -> str:
@@ -168,7 +168,7 @@ def _add_setting(group: argparse._ArgumentGroup, section: str, name: str) -> Non
 
 def _not_empty(text: str) -> str:
     if not text.strip():
-        raise argparse.ArgumentTypeError("has no value; give it one, or leave the option out")
+        raise argparse.ArgumentTypeError("requires a value; set one, or remove the option")
     return text
 
 

@@ -1,4 +1,4 @@
-"""`rules` and `dashboards`: what ships beside the daemon, printed or written."""
+"""The `rules` and `dashboards` commands."""
 
 from __future__ import annotations
 
@@ -99,9 +99,9 @@ def _config(options: argparse.Namespace) -> RulesConfig:
     from exporter.rules.config import RulesConfig, known_keys  # noqa: PLC0415 - the daemon does without its imports
 
     file = config_file.read(options.config) if options.config else ConfigFile()
-    given = _given(options)
+    from_options = _from_options(options)
     problems = []
-    for values, place in ((given, _option), (file.values, _place_in(file))):
+    for values, place in ((from_options, _option), (file.values, _place_in(file))):
         try:
             RulesConfig.model_validate(values)
         except ValidationError as error:
@@ -109,27 +109,27 @@ def _config(options: argparse.Namespace) -> RulesConfig:
                 path = tuple(step for step in detail["loc"] if step != "[key]")
                 problems.append(place(path, message(detail, known_keys())))
     if problems:
-        raise ConfigError(problems[:1])  # one line; the next run shows the next
-    return RulesConfig.model_validate(_merged(file.values, given))
+        raise ConfigError(problems[:1])  # errors are reported in one line
+    return RulesConfig.model_validate(_merged(file.values, from_options))
 
 
-def _given(options: argparse.Namespace) -> dict[str, Any]:
-    """What the options say, nested as in the file."""
-    given: dict[str, Any] = {}
+def _from_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Values of the options, nested as in the file."""
+    from_options: dict[str, Any] = {}
     for option, (key, metavar, _) in PAIRS.items():
         for text in _values(options, option):
             name, sign, value = text.partition("=")
             if not sign:
                 raise ConfigError([Problem(option, "", f'"{text}" has no value; write {metavar}')])
-            section = given.setdefault(key, {})
+            section = from_options.setdefault(key, {})
             if key == "overrides":
                 section.setdefault(name, {})[option.removeprefix("--")] = value
             else:
                 section[name] = value
     for option, (key, _, _) in LISTS.items():
         if texts := _values(options, option):
-            given[key] = [name.strip() for text in texts for name in text.split(",") if name.strip()]
-    return given if options.runbook_url is None else {**given, "runbook_url": options.runbook_url}
+            from_options[key] = [name.strip() for text in texts for name in text.split(",") if name.strip()]
+    return from_options if options.runbook_url is None else {**from_options, "runbook_url": options.runbook_url}
 
 
 def _values(options: argparse.Namespace, option: str) -> list[str]:
@@ -137,7 +137,7 @@ def _values(options: argparse.Namespace, option: str) -> list[str]:
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings are merged; anything else of `above` takes the place of what is `below`."""
+    """Merges mappings recursively; other values of `above` replace those of `below`."""
     merged = dict(below)
     for key, value in above.items():
         both = isinstance(value, Mapping) and isinstance(below.get(key), Mapping)

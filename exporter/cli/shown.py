@@ -1,4 +1,4 @@
-"""The output of `check`: for people in a terminal, as plain text elsewhere, or as JSON."""
+"""Output of `check`: terminal, plain text or JSON."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from rich.text import Text
 from exporter.cli.check import Check, CheckedDeployment, CheckedProject
 from exporter.status.model import Level
 
-UNBOUNDED = 10_000  # columns; what is no terminal does not wrap lines
+UNBOUNDED = 10_000  # columns; no line wrapping without a terminal
 COLOURS: dict[Level, str] = {"critical": "bold red", "warning": "yellow", "busy": "cyan", "ok": "green"}
 CHECK = TypeAdapter(Check)
 
 
 def show(check: Check, output: str) -> None:
-    """`output`: `text`, problems on stderr and the rest on stdout, or `json`, all on stdout."""
+    """`output`: `text` (problems on stderr, the rest on stdout) or `json` (stdout)."""
     if output == "json":
         sys.stdout.write(CHECK.dump_json(check, indent=2).decode() + "\n")
         return
-    with contextlib.suppress(OSError):  # the exit code tells of the problems where stderr cannot
+    with contextlib.suppress(OSError):  # the exit code reports the problems if stderr is closed
         for text in (*map(str, check.problems), *(f"warning: {warning}" for warning in check.warnings)):
             print(_printable(text), file=sys.stderr)
     out = _console()
     if not check.problems:
-        _say(out, *_configuration(check))
+        _print_lines(out, *_configuration(check))
     for project in check.projects:
-        _say(out, *_project(project))
+        _print_lines(out, *_project(project))
     if check.deployments is not None:
         _polled(out, check)
 
 
 @contextlib.contextmanager
 def progress(check: Check) -> Iterator[Callable[[], None]]:
-    """A bar on stderr while polls go on, where that is a terminal; what is given is to be called after each."""
+    """Progress bar on stderr if it is a terminal; call the yielded function after each poll."""
     columns = (TextColumn("polling"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)  # which FORCE_COLOR takes for a terminal
+    console = Console(stderr=True)  # FORCE_COLOR makes it a terminal
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("polling", total=check.polls + sum(map(_opt_in_polls, check.projects)))
         yield lambda: bar.advance(task)
@@ -57,25 +57,25 @@ def _opt_in_polls(project: CheckedProject) -> int:
 
 
 def _configuration(check: Check) -> Iterator[str]:
-    yield f"configuration: {check.file or 'no file; the environment alone'}"
+    yield f"configuration: {check.file or 'none (environment only)'}"
     scheme = "https" if check.tls else "http"
-    who = f", for {', '.join(check.users)}" if check.users else ""
-    yield f"serves {scheme} on {', '.join(check.listen_addresses)}, the metrics at {check.telemetry_path}{who}"
+    users = f", basic auth users: {', '.join(check.users)}" if check.users else ""
+    yield f"listening on {', '.join(check.listen_addresses)} ({scheme}), metrics at {check.telemetry_path}{users}"
     if check.shard_total > 1:
-        yield f"shard {check.shard_index} of {check.shard_total}: other exporters poll the other deployments"
+        yield f"shard {check.shard_index} of {check.shard_total}: other shards poll the remaining deployments"
 
 
 def _project(project: CheckedProject) -> Iterator[str]:
-    named = "all it sees" if project.deployments is None else f"{len(project.deployments)} by name"
-    chosen = [*(f"include {each}" for each in project.include), *(f"exclude {each}" for each in project.exclude)]
-    if chosen:
-        named = f"{named}, {', '.join(chosen)}"
-    queues = ", and one for each queue" if project.queue or project.queues else ""
-    revisions = ", and one for each new revision" if project.revisions else ""
+    selection = "all" if project.deployments is None else f"{len(project.deployments)} by name"
+    filters = [*(f"include {each}" for each in project.include), *(f"exclude {each}" for each in project.exclude)]
+    if filters:
+        selection = f"{selection}, {', '.join(filters)}"
+    queues = " plus one per queue" if project.queue or project.queues else ""
+    revisions = " plus one per new revision" if project.revisions else ""
     yield (
-        f"project {project.project}: {project.base_url}, key from {project.api_key}, deployments: {named}, "
+        f"project {project.project}: {project.base_url}, API key from {project.api_key}, deployments: {selection}, "
         f"fetch: {project.fetch}, every {project.poll_interval}, "
-        f"{project.requests_per_minute:g} requests a minute{queues}{revisions}"
+        f"{project.requests_per_minute:g} requests/min{queues}{revisions}"
     )
 
 
@@ -84,17 +84,19 @@ def _polled(out: Console, check: Check) -> None:
     out.print()
     if deployments:
         _print_table(out, deployments)
-    _say(out, *_errors(deployments))
+    _print_lines(out, *_errors(deployments))
     shown = {project.error.reason for project in check.projects if project.error}
     for project in check.projects:
         if project.error is not None:
-            _say(out, f"project {project.project}: {project.error.message} {project.error.hint}")
+            _print_lines(out, f"project {project.project}: {project.error.message} {project.error.hint}")
     hints = {each.error.reason: each.error.hint for each in deployments if each.error and not each.near}
-    _say(out, *(f"{reason}: {hint}" for reason, hint in hints.items() if reason not in shown))
+    _print_lines(out, *(f"{reason}: {hint}" for reason, hint in hints.items() if reason not in shown))
     worked = sum(each.poll_success for each in deployments)
-    _say(out, f"{worked} of {len(deployments)} deployments can be read; {check.series} series in all")
+    _print_lines(out, f"{worked} of {len(deployments)} deployments polled successfully; {check.series} series in total")
     if not deployments and check.ok:
-        _say(out, "The key works and sees no deployment: is it the right project's?")
+        _print_lines(
+            out, "The API key is valid, but the project has no deployments. Check that it belongs to the right project."
+        )
 
 
 def _gpus(d: CheckedDeployment) -> str:
@@ -109,7 +111,7 @@ def _number(count: float | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`style`: of a cell, in a terminal."""
+    """`style`: of cells in a terminal."""
 
     header: str
     cell: Callable[[CheckedDeployment], str]
@@ -131,12 +133,12 @@ COLUMNS = (
         "RESULT", lambda d: d.error.reason if d.error else "ok", "left", lambda d: "green" if d.poll_success else "red"
     ),
 )
-# What a narrow terminal does without, the first one first. Names and results always stay.
+# Columns dropped on narrow terminals, in order. Names and results are always kept.
 DROPPED_FIRST = ("SERIES", "GPUS", "MIN", "MAX", "DESIRED", "READY", "STATUS", "PROJECT")
 
 
 def _print_table(out: Console, deployments: Sequence[CheckedDeployment]) -> None:
-    """Names are never cut or wrapped: columns are left out until the table is as narrow as the terminal."""
+    """Drops columns until the table fits the terminal. Names are never truncated or wrapped."""
     in_terminal = out.file.isatty()
     columns, dropped = list(COLUMNS), list(DROPPED_FIRST)
     table = _table(columns, deployments, edge=in_terminal)
@@ -145,7 +147,7 @@ def _print_table(out: Console, deployments: Sequence[CheckedDeployment]) -> None
         del dropped[0]
         table = _table(columns, deployments, edge=in_terminal)
     with out.capture() as captured:
-        width, out.width = out.width, UNBOUNDED  # a name that is longer than the terminal is wide is left whole
+        width, out.width = out.width, UNBOUNDED  # do not truncate names longer than the terminal
         out.print(table)
         out.width = width
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))
@@ -173,7 +175,7 @@ def _errors(deployments: Sequence[CheckedDeployment]) -> Iterator[str]:
 
 class _Output(Console):
     def on_broken_pipe(self) -> None:
-        """The reader left: reported as everything else that cannot be written."""
+        """Reports a broken pipe like other write errors."""
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
@@ -184,11 +186,11 @@ def _console() -> Console:
     return console
 
 
-def _say(out: Console, *lines: str) -> None:
+def _print_lines(out: Console, *lines: str) -> None:
     for line in lines:
         out.print(Text(_printable(line)), soft_wrap=True)
 
 
 def _printable(text: str) -> str:
-    """Without what would move the cursor or colour the terminal: names come from elsewhere."""
+    """Replaces control characters, because names from the API could otherwise control the terminal."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

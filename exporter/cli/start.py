@@ -1,4 +1,4 @@
-"""The console script: what has to happen before the rest is imported, and how the process ends."""
+"""The console script: setup before imports, and process exit."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ FAILED = 1  # exit code
 def main() -> NoReturn:
     """Runs the command line and ends the process."""
     _open_standard_streams()
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # kept until the daemon handles it; others unblock it
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # until the daemon handles it; other commands unblock it
     code, unwritten = FAILED, None
     try:
-        from exporter.cli import commands  # noqa: PLC0415 - takes most of the start, which a signal must not end
+        from exporter.cli import commands  # noqa: PLC0415 - slow import, must not be interrupted by SIGHUP
 
         commands.main()
     except SystemExit as end:
@@ -31,7 +31,7 @@ def main() -> NoReturn:
 
 
 def _open_standard_streams() -> None:
-    """A file opened later must not get the number of a standard stream that is closed, and be written to as such."""
+    """Opens closed standard streams, so that their descriptors are not reused by other files."""
     closed = []
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -44,13 +44,13 @@ def _open_standard_streams() -> None:
     for name in closed:
         setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal may not be UTF-8
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # terminals without UTF-8
 
 
 def _end(code: int, unwritten: OSError | None) -> NoReturn:
-    """Without waiting for threads: one may hang for minutes in a resolver or a network file system.
+    """Exits without waiting for threads that may hang in a resolver or a network file system.
 
-    `unwritten`: why the output could not be written; None where it could so far."""
+    `unwritten`: error of a failed write to stdout, or None."""
     with contextlib.suppress(Exception):
         atexit._run_exitfuncs()  # noqa: SLF001 - as multiprocessing does in its processes
     try:
@@ -59,7 +59,7 @@ def _end(code: int, unwritten: OSError | None) -> NoReturn:
     except OSError as error:
         unwritten = error
     with contextlib.suppress(OSError):
-        if unwritten is not None:  # a full disk, or a reader that left
+        if unwritten is not None:  # disk full or broken pipe
             code = code or FAILED
             reason = unwritten.strerror or str(unwritten)
             print(f"together-exporter: cannot write the output: {reason}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""THE table: every metric about deployments, one row each, in the order of /metrics."""
+"""The table of all metrics about deployments, one row each, in the order of /metrics."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def gpu_type(d: Deployment) -> str:
 
 
 def replicas_by_status(d: Deployment) -> Iterator[Sample]:
-    """Every known status, and each unknown one that occurs, the rarest together as OTHER where there are too many;
-    nothing where the API sends no replica_events."""
+    """All known statuses and every unknown one present; above MAX_STATUSES the rarest are merged into OTHER. Empty
+    without replica_events."""
     if d.replica_events is None:
         return
     counts = _most_common((r.replica_status for r in d.replica_events.values()), REPLICA_STATUSES)
@@ -35,14 +35,14 @@ def replicas_by_status(d: Deployment) -> Iterator[Sample]:
 
 
 def replicas_by_reason(d: Deployment) -> Iterator[Sample]:
-    """Each reason that occurs, the rarest together as OTHER where there are too many."""
+    """Every reason present; above MAX_STATUSES the rarest are merged into OTHER."""
     counts = _most_common(r.replica_status_reason for r in (d.replica_events or {}).values())
     for reason in sorted(counts):
         yield (reason, reason_class(reason)), float(counts[reason])
 
 
 def _most_common(texts: Iterable[str | None], known: Sequence[str] = ()) -> Counter[str]:
-    """The known ones and the most common others, whatever their order."""
+    """Counts of the known texts and the most common others, independent of their order."""
     counts = Counter([text for text in texts if text is not None])
     if len(counts) <= MAX_STATUSES:
         return counts
@@ -118,119 +118,119 @@ DEPLOYMENT: Group[Deployment] = Group(
     (
         Family(
             "together_deployment_replicas_ready",
-            "Replicas ready to serve, as of the last poll (ready_replicas).",
+            "Number of ready replicas (ready_replicas).",
             value(lambda d: d.ready_replicas),
         ),
         Family(
             "together_deployment_replicas_desired",
-            "Replicas the orchestrator is targeting, as of the last poll (desired_replicas).",
+            "Number of desired replicas (desired_replicas).",
             value(lambda d: d.desired_replicas),
         ),
         Family(
             "together_deployment_replicas_min",
-            "Fewest replicas the deployment may be scaled to, as of the last poll (min_replicas).",
+            "Minimum number of replicas (min_replicas).",
             value(lambda d: d.min_replicas),
         ),
         Family(
             "together_deployment_replicas_max",
-            "Most replicas the deployment may be scaled to, as of the last poll (max_replicas).",
+            "Maximum number of replicas (max_replicas).",
             value(lambda d: d.max_replicas),
         ),
         Family(
             "together_deployment_status",
-            "1 for the deployment's status as of the last poll, 0 for the other known ones (status).",
+            "1 for the current status, 0 for all other known statuses (status).",
             state(STATUSES, lambda d: d.status),
             labels=("status",),
         ),
         Family(
             "together_deployment_gpus_per_replica",
-            "GPUs each replica has, as of the last poll; gpu_type is none without one (gpu_count).",
+            "Number of GPUs per replica; gpu_type is none for deployments without GPUs (gpu_count).",
             labelled(gpu_type, lambda d: d.gpu_count),
             labels=("gpu_type",),
         ),
         Family(
             "together_deployment_info",
-            "Always 1; what of the deployment changes with a rollout, as of the last poll (id, image, gpu_type, "
+            "Information about the deployment, always 1 (id, image, gpu_type, "
             "capacity_type, and revision from environment_variables).",
             info(lambda d: d.id, lambda d: d.image, gpu_type, lambda d: d.capacity_type, lambda d: d.revision),
             labels=("id", "image", "gpu_type", "capacity_type", "revision"),
         ),
         Family(
             "together_deployment_cpu_cores",
-            "Processor cores each replica has, as of the last poll (cpu).",
+            "CPU cores per replica (cpu).",
             value(lambda d: d.cpu),
         ),
         Family(
             "together_deployment_memory_bytes",
-            "Memory each replica has, in bytes, as of the last poll (memory, which the API gives in GiB).",
+            "Memory per replica in bytes (memory, which the API reports in GiB).",
             value(lambda d: None if d.memory is None else d.memory * GIB),
         ),
         Family(
             "together_deployment_storage_bytes",
-            "Storage each replica has, in bytes, as of the last poll (storage, in GiB by the SDK's documentation; the "
-            "API's response schema leaves the unit open).",
+            "Storage per replica in bytes (storage, documented as GiB by the SDK; the response schema of the API does "
+            "not specify a unit).",
             value(lambda d: None if d.storage is None else d.storage * GIB),
         ),
         Family(
             "together_deployment_created_timestamp_seconds",
-            "When the deployment was created, in seconds since 1970, as of the last poll (created_at).",
+            "Unix timestamp of the deployment's creation (created_at).",
             value(lambda d: d.created_at),
         ),
         Family(
             "together_deployment_updated_timestamp_seconds",
-            "When the deployment was last updated, in seconds since 1970, as of the last poll (updated_at).",
+            "Unix timestamp of the deployment's last update (updated_at).",
             value(lambda d: d.updated_at),
         ),
         Family(
             "together_deployment_autoscaling_target",
-            "The value of metric that autoscaling aims at, as of the last poll; absent while it is off. custom_metric "
-            "is set where metric is CustomMetric (autoscaling).",
+            "Target value of the autoscaling metric; absent if autoscaling is off. custom_metric is set only for "
+            "metric=CustomMetric (autoscaling).",
             each(autoscaling_target),
             labels=("metric", "custom_metric"),
         ),
         Family(
             "together_deployment_volume_info",
-            "Always 1 for each mounted volume, as of the last poll (volumes).",
+            "Information about a mounted volume, always 1 (volumes).",
             each(volumes),
             labels=("volume", "mount_path", "version"),
         ),
         Family(
             "together_deployment_model_mount_info",
-            "Always 1 for each mounted model, as of the last poll (model_mounts).",
+            "Information about a mounted model, always 1 (model_mounts).",
             each(model_mounts),
             labels=("model", "mount_path", "revision"),
         ),
         Family(
             "together_deployment_secret_expiry_timestamp_seconds",
-            "When the secret behind an environment variable expires and is deleted, in seconds since 1970, as of the "
-            "last poll (environment_variables[].value_from_secret_expires_at).",
+            "Unix timestamp at which the secret of an environment variable expires and is deleted "
+            "(environment_variables[].value_from_secret_expires_at).",
             each(secret_expiries),
             labels=("variable", "secret"),
         ),
         Family(
             "together_deployment_replicas",
-            "Replicas listed in each replica status, those of old rollouts included, as of the last poll "
+            "Number of listed replicas by replica status, including replicas of old revisions "
             "(replica_events[].replica_status).",
             each(replicas_by_status),
             labels=("status",),
         ),
         Family(
             "together_deployment_replicas_with_reason",
-            "Replicas whose status has this reason, as of the last poll; class groups reasons by what to do: crash, "
-            "memory, image, capacity, volume, config, evicted, starting, completed, other "
+            "Number of replicas by status reason. class groups related reasons: crash, memory, image, capacity, "
+            "volume, config, evicted, starting, completed, other "
             "(replica_events[].replica_status_reason).",
             each(replicas_by_reason),
             labels=("reason", "class"),
         ),
         Family(
             "together_deployment_replicas_updated",
-            "Replicas of the deployment's current revision, Terminated ones not counted, as of the last poll; absent "
-            "where the API does not name the revision (replica_events[].revision_id).",
+            "Number of replicas of the current revision, excluding Terminated replicas; absent if the API does not "
+            "report the revision (replica_events[].revision_id).",
             value(replicas_updated),
         ),
         Family(
             "together_deployment_queue_info",
-            "Always 1; the queue that scales the deployment, to join with together_queue_jobs; absent without one "
+            "Queue that scales the deployment, always 1; for joins with together_queue_jobs. Absent without a queue "
             "(autoscaling.model, else the deployment's name).",
             current(lambda d: d.queue),
             labels=("queue",),
@@ -244,51 +244,49 @@ REPLICA: Group[Replica] = Group(
     (
         Family(
             "together_replica_status",
-            "1 for the replica's status as of the last poll, 0 for the other known ones (replica_status).",
+            "1 for the current replica status, 0 for all other known statuses (replica_status).",
             state(REPLICA_STATUSES, lambda r: r.replica_status),
             labels=("status",),
         ),
         Family(
             "together_replica_status_reason",
-            "1 while the API gives a reason for the replica's status, such as CrashLoopBackOff, as of the last poll "
+            "1 for the current reason of the replica's status, such as CrashLoopBackOff; absent without a reason "
             "(replica_status_reason).",
             current(lambda r: r.replica_status_reason),
             labels=("reason",),
         ),
         Family(
             "together_replica_ready",
-            "1 if the replica is Running and has been ready since some moment, else 0, as of the last poll "
+            "1 if the replica is Running and replica_ready_since is set, 0 otherwise "
             "(replica_status, replica_ready_since).",
             value(lambda r: r.is_ready),
         ),
         Family(
             "together_replica_ready_timestamp_seconds",
-            "Since when the replica has been ready, in seconds since 1970, as of the last poll (replica_ready_since).",
+            "Unix timestamp since which the replica has been ready (replica_ready_since).",
             value(lambda r: r.ready_timestamp),
         ),
         Family(
             "together_replica_info",
-            "Always 1; the image and the revision the replica runs, as of the last poll (image, revision_id).",
+            "Image and revision of the replica, always 1 (image, revision_id).",
             info(lambda r: r.image, lambda r: r.revision_id),
             labels=("image", "revision"),
         ),
         Family(
             "together_replica_volume_preload_status",
-            "1 for the status of the replica's volume preload as of the last poll, 0 for the other known ones; absent "
-            "without a preload (volume_preload_status).",
+            "1 for the current status of the volume preload, 0 for all other known statuses; absent without a preload "
+            "(volume_preload_status).",
             state(PRELOAD_STATUSES, lambda r: r.volume_preload_status),
             labels=("status",),
         ),
         Family(
             "together_replica_volume_preload_started_timestamp_seconds",
-            "When the replica's volume preload started, in seconds since 1970, as of the last poll "
-            "(volume_preload_started_at).",
+            "Unix timestamp of the start of the volume preload (volume_preload_started_at).",
             value(lambda r: r.volume_preload_started_at),
         ),
         Family(
             "together_replica_volume_preload_completed_timestamp_seconds",
-            "When the replica's volume preload completed, in seconds since 1970, as of the last poll "
-            "(volume_preload_completed_at).",
+            "Unix timestamp of the completion of the volume preload (volume_preload_completed_at).",
             value(lambda r: r.volume_preload_completed_at),
         ),
     ),
@@ -300,38 +298,38 @@ HISTORY: Group[History] = Group(
     (
         Family(
             "together_deployment_status_changes_total",
-            "Changes into each status that this exporter saw from one poll to the next: a lower bound, since what "
-            "happened between two polls or while it was down is not counted (status).",
+            "Total number of changes to each status, observed between polls: a lower bound, because changes "
+            "that revert between two polls or occur while the exporter is down are not counted (status).",
             each(status_changes),
             labels=("status",),
             type="counter",
         ),
         Family(
             "together_deployment_replicas_started_total",
-            "Replicas that appeared after this exporter first saw the deployment: a lower bound, like every count made "
-            "between polls (replica_events).",
+            "Total number of replicas that appeared after the deployment was first observed: a lower bound, because "
+            "short-lived replicas between two polls are not counted (replica_events).",
             value(lambda h: h.counts.started),
             type="counter",
         ),
         Family(
             "together_deployment_replicas_ended_total",
-            "Replicas that left the list, by the class of the last reason seen (other without one): a lower bound "
-            "(replica_events).",
+            "Total number of replicas that disappeared, by the class of their last reason (other if none): a lower "
+            "bound (replica_events).",
             each(replicas_ended),
             labels=("class",),
             type="counter",
         ),
         Family(
             "together_deployment_readiness_lost_total",
-            "Times that a listed replica was no longer ready, or ready since another time: a lower bound "
+            "Total number of times a replica lost readiness, including a changed ready time: a lower bound "
             "(replica_events[].replica_ready_since).",
             value(lambda h: h.counts.readiness_lost),
             type="counter",
         ),
         Family(
             "together_deployment_replica_startup_seconds",
-            "Time from the first sight of a replica to its first readiness, of replicas that appeared after this "
-            "exporter first saw the deployment: a lower bound, too short by up to one poll interval "
+            "Time from the first observation of a replica to its first readiness, for replicas that appeared after the "
+            "deployment was first observed: a lower bound, short by up to one poll interval "
             "(replica_events[].replica_ready_since).",
             each(startups),
             type="summary",
@@ -345,8 +343,8 @@ LABELS: Group[OwnLabels] = Group(
     (
         Family(
             "together_deployment_labels",
-            "Always 1; your own labels of the deployment as label_*, from labels, label_rules and label_variables in "
-            "the configuration; one series for every deployment, also without labels.",
+            "Configured labels of the deployment as label_*, always 1 (labels, label_rules and label_variables in the "
+            "configuration). Every deployment has one series, even without labels.",
             each(own_labels),
             has_own_labels=True,
         ),
@@ -359,21 +357,20 @@ REVISION: Group[Revision] = Group(
     (
         Family(
             "together_deployment_revision_info",
-            "Always 1; the current revision and how it became active: create, update, system or rollback; with "
-            "revisions: true (revisions[].revision_id, action).",
+            "Current revision and the action that activated it (create, update, system or rollback), always 1; "
+            "requires revisions: true (revisions[].revision_id, action).",
             info(lambda r: r.revision_id, lambda r: r.action),
             labels=("revision", "action"),
         ),
         Family(
             "together_deployment_revision_number",
-            "The current revision's number, counted per deployment; with revisions: true "
+            "Number of the current revision, counted per deployment; requires revisions: true "
             "(revisions[].revision_number).",
             value(lambda r: r.revision_number),
         ),
         Family(
             "together_deployment_revision_activated_timestamp_seconds",
-            "When the current revision became active, in seconds since 1970; with revisions: true "
-            "(revisions[].activated_at).",
+            "Unix timestamp of the current revision's activation; requires revisions: true (revisions[].activated_at).",
             value(lambda r: r.activated_at),
         ),
     ),
@@ -385,18 +382,18 @@ POLL: Group[Poll] = Group(
     (
         Family(
             "together_deployment_poll_success",
-            "1 if the last poll of the deployment succeeded, 0 if it failed: then its other series are the last known "
-            "ones, until stale_after. It does not tell the deployment's health: see together_deployment_status.",
+            "1 if the last poll of the deployment succeeded, 0 if it failed. After a failure the last known state is "
+            "exported until stale_after. For the deployment's health see together_deployment_status.",
             value(lambda poll: poll.error is None),
         ),
         Family(
             "together_deployment_last_success_timestamp_seconds",
-            "When the deployment was last polled successfully, in seconds since 1970: the age of its other series.",
+            "Unix timestamp of the deployment's last successful poll.",
             value(lambda poll: poll.succeeded.unix if poll.succeeded else None),
         ),
         Family(
             "together_deployment_poll_error",
-            "1 while the last poll of the deployment failed, with the reason; absent while it succeeded.",
+            "1 for the reason that the deployment's last poll failed; absent if it succeeded.",
             current(lambda poll: poll.error.reason if poll.error else None),
             labels=("reason",),
         ),
@@ -409,32 +406,32 @@ PROJECT: Group[ShownProject] = Group(
     (
         Family(
             "together_project_poll_success",
-            "1 if the project's last list succeeded, or with fetch: each if the last poll of at least one deployment "
-            "got an answer (a 404 is one); 0 if nothing of the project can be read.",
+            "1 if the project can be read, 0 otherwise. With fetch: list, the last list request succeeded; with fetch: "
+            "each, the last poll of at least one deployment was answered, including with 404.",
             value(lambda p: p.poll.error is None),
         ),
         Family(
             "together_project_poll_error",
-            "1 while nothing of the project can be read, with the reason; absent otherwise.",
+            "1 for the reason that the project cannot be read; absent if it can be read.",
             current(lambda p: p.poll.error.reason if p.poll.error else None),
             labels=("reason",),
         ),
         Family(
             "together_project_last_success_timestamp_seconds",
-            "When the project was last polled successfully, in seconds since 1970.",
+            "Unix timestamp of the project's last successful poll.",
             value(lambda p: p.poll.succeeded.unix if p.poll.succeeded else None),
         ),
         Family(
             "together_project_deployments",
-            "Deployments of the project whose state is known and not stale.",
+            "Number of deployments with current (not stale) state.",
             value(lambda p: p.deployments),
         ),
         Family(
             "together_project_items_dropped",
-            "What the last poll brought and /metrics leaves out: replicas beyond max_replicas_per_deployment "
-            "(replica_limit), deployments beyond max_deployments_per_project (deployment_limit) or listed twice "
-            "(duplicate_deployment), values that cannot be read (invalid_value), label values cut at 1,024 characters "
-            "(label_length_limit), volumes, models or variables beyond 1,000 (entry_limit).",
+            "Number of items of the last poll omitted from /metrics: replicas above max_replicas_per_deployment "
+            "(replica_limit), deployments above max_deployments_per_project (deployment_limit) or listed twice "
+            "(duplicate_deployment), invalid values (invalid_value), label values truncated to 1,024 characters "
+            "(label_length_limit), volumes, models or variables above 1,000 (entry_limit).",
             each(items_dropped),
             labels=("reason",),
         ),
@@ -447,7 +444,7 @@ QUEUE: Group[ShownQueue] = Group(
     (
         Family(
             "together_queue_jobs",
-            "Jobs in the queue, as of the last poll (messages_waiting, messages_running).",
+            "Number of jobs in the queue by state (messages_waiting, messages_running).",
             each(queue_jobs),
             labels=("state",),
         ),
@@ -460,7 +457,7 @@ PRICE: Group[Mapping[str, float]] = Group(
     (
         Family(
             "together_gpu_hourly_cost",
-            "Your own price of one GPU for one hour, in your own currency, from gpu_hourly_cost in the configuration.",
+            "Configured price of one GPU per hour, in any currency (gpu_hourly_cost in the configuration).",
             each(lambda prices: [((kind,), price) for kind, price in sorted(prices.items())]),
             labels=("gpu_type",),
         ),
@@ -470,7 +467,7 @@ PRICE: Group[Mapping[str, float]] = Group(
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a group finds its subjects in what is shown of a deployment: (further identity values, subject)."""
+    """How to get the subjects of a group from a deployment: (additional identity values, subject)."""
 
     group: Group[Any]
     subjects: Callable[[Shown], Iterable[tuple[tuple[str, ...], Any]]]
@@ -478,7 +475,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Groups that read one part of a record: they are rendered again when the part is another object."""
+    """Groups that read the same part of a record; rendered again when the part is a different object."""
 
     read: Callable[[Shown], object]
     sources: tuple[Source, ...]
@@ -500,7 +497,7 @@ PARTS: tuple[Part, ...] = (
     Part(lambda shown: shown.history, (Source(HISTORY, lambda shown: [((), shown.history)]),)),
     Part(lambda shown: shown.record.poll, (Source(POLL, lambda shown: [((), shown.record.poll)]),)),
 )
-GROUPS: tuple[Group[Any], ...] = (  # Any: each group has its own subject
+GROUPS: tuple[Group[Any], ...] = (  # Any: subjects differ by group
     *(source.group for part in PARTS for source in part.sources),
     PROJECT,
     QUEUE,
@@ -509,7 +506,7 @@ GROUPS: tuple[Group[Any], ...] = (  # Any: each group has its own subject
 
 
 def series_of(shown: Shown) -> int:
-    """How many series a deployment has."""
+    """Number of series of a deployment."""
     return sum(
         len(unique(family.samples(subject)))
         for part in PARTS

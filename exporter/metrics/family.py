@@ -1,4 +1,4 @@
-"""A metric as one row, and the shapes a row can have."""
+"""Metric families as table rows, and the kinds of rows."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-UNITS = frozenset({"seconds", "bytes", "cores"})  # base units, by which a name ends
-S = TypeVar("S")  # the subject: what a row reads, such as a deployment or a replica
+UNITS = frozenset({"seconds", "bytes", "cores"})  # base units, used as name suffixes
+S = TypeVar("S")  # the subject of a row, such as a deployment or a replica
 Sample = tuple[tuple[str, ...], float]  # the values of the row's labels, in its order; the sample's value
 Read = Callable[[S], float | None]
 ReadText = Callable[[S], str | None]
@@ -15,10 +15,10 @@ ReadText = Callable[[S], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Family(Generic[S]):
-    """One metric: its samples for one subject. The identity labels are added when it is rendered.
+    """A metric and its samples for one subject. Identity labels are added by the renderer.
 
-    A counter's name ends in `_total`. A summary's samples have `_sum` and `_count` in the place of labels.
-    `has_own_labels`: the samples bring names and values of their labels in turn."""
+    Counter names end in `_total`. Samples of summaries have `_sum` and `_count` in place of labels.
+    `has_own_labels`: samples alternate label names and values."""
 
     name: str
     help: str
@@ -29,14 +29,14 @@ class Family(Generic[S]):
 
     @property
     def unit(self) -> str | None:
-        """The unit that the name ends with."""
+        """The unit suffix of the name."""
         last = self.name.removesuffix("_total").rpartition("_")[2]
         return last if last in UNITS else None
 
 
 @dataclass(frozen=True, slots=True)
 class Group(Generic[S]):
-    """Rows about the same kind of subject, which share the identity labels. `subject`: for the reference."""
+    """Rows with the same kind of subject and the same identity labels. `subject`: for the reference."""
 
     subject: str
     identity: tuple[str, ...]
@@ -44,7 +44,7 @@ class Group(Generic[S]):
 
 
 def value(read: Read[S]) -> Callable[[S], Iterator[Sample]]:
-    """One sample; none where the field is None."""
+    """One sample; none if the field is None."""
 
     def samples(subject: S) -> Iterator[Sample]:
         number = read(subject)
@@ -55,7 +55,7 @@ def value(read: Read[S]) -> Callable[[S], Iterator[Sample]]:
 
 
 def labelled(label: ReadText[S], read: Read[S]) -> Callable[[S], Iterator[Sample]]:
-    """One sample with one label; none where the value is None, an absent label is empty."""
+    """One sample with one label; none if the value is None. A missing label is empty."""
 
     def samples(subject: S) -> Iterator[Sample]:
         number = read(subject)
@@ -66,7 +66,7 @@ def labelled(label: ReadText[S], read: Read[S]) -> Callable[[S], Iterator[Sample
 
 
 def info(*reads: ReadText[S]) -> Callable[[S], Iterator[Sample]]:
-    """Always 1, with what may change as labels; an absent one is empty."""
+    """Always 1, with the values as labels; a missing value is empty."""
 
     def samples(subject: S) -> Iterator[Sample]:
         yield tuple(read(subject) or "" for read in reads), 1.0
@@ -75,7 +75,7 @@ def info(*reads: ReadText[S]) -> Callable[[S], Iterator[Sample]]:
 
 
 def state(known: tuple[str, ...], read: ReadText[S]) -> Callable[[S], Iterator[Sample]]:
-    """1 for the current state, 0 for the other known ones; an unknown one joins them. None gives nothing."""
+    """1 for the current state, 0 for all other known states; an unknown state is added. No samples for None."""
 
     def samples(subject: S) -> Iterator[Sample]:
         current = read(subject)
@@ -90,7 +90,7 @@ def state(known: tuple[str, ...], read: ReadText[S]) -> Callable[[S], Iterator[S
 
 
 def current(read: ReadText[S]) -> Callable[[S], Iterator[Sample]]:
-    """1 with the current text as label, and nothing while there is none."""
+    """1 with the current text as label; no sample for None."""
 
     def samples(subject: S) -> Iterator[Sample]:
         text = read(subject)
@@ -101,13 +101,13 @@ def current(read: ReadText[S]) -> Callable[[S], Iterator[Sample]]:
 
 
 def each(items: Callable[[S], Iterable[Sample]]) -> Callable[[S], Iterable[Sample]]:
-    """As many samples as the function above the table gives."""
+    """All samples returned by a function."""
     return items
 
 
 def unique(samples: Iterable[Sample]) -> list[Sample]:
-    """The first sample of each label set: Prometheus refuses a whole scrape for one series that comes twice."""
-    found: dict[tuple[str, ...], float] = {}
+    """The first sample of each label set: Prometheus rejects scrapes with duplicate series."""
+    by_labels: dict[tuple[str, ...], float] = {}
     for labels, value in samples:
-        found.setdefault(labels, value)
-    return list(found.items())
+        by_labels.setdefault(labels, value)
+    return list(by_labels.items())

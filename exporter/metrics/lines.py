@@ -1,4 +1,4 @@
-"""One family's lines about one subject, as bytes: the label names are put in order once, not for each line."""
+"""Renders the lines of a family for a subject; label names are sorted once, not per line."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from prometheus_client.utils import floatToGoString
 
 from exporter.metrics.family import Family, Sample, unique
 
-MAX_LAYOUTS = 100  # of a family; further ones are made each time: timestamps seldom repeat, and would only fill it
+MAX_LAYOUTS = 100  # per family; bounded because timestamps rarely repeat
 
 Writer = Callable[[tuple[str, ...], Any], bytes]  # of the identity's values as `identify` returns them, and a subject
 
 
 def escape(text: str) -> str:
-    """A label value as the text format writes it."""
+    """Escapes a label value for the text format."""
     return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
 def identify(names: tuple[str, ...]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
-    """Escapes the identity's values and puts them in the order of their names."""
+    """Escapes the identity values and sorts them by label name."""
     order = sorted(range(len(names)), key=names.__getitem__)
     return lambda values: tuple([escape(values[index]) for index in order])
 
 
 def writer(family: Family[Any], identity: tuple[str, ...]) -> Writer:
-    """`identity`: the names of the labels that the subject's group has.
+    """`identity`: names of the identity labels.
 
-    Cached: the text of a set of samples without the identity, such as the three lines of a replica that is Running.
-    It depends on nothing but the samples."""
+    Cached: the text of a set of samples without the identity, such as the three lines of a Running replica; a function
+    of the samples alone."""
     layouts: dict[tuple[Sample, ...], tuple[str, int]] = {}
     samples, layout = family.samples, _layout(family, identity)
 
     def write(identity_values: tuple[str, ...], subject: Any) -> bytes:
-        found = tuple(samples(subject))
-        if not found:
+        samples_ = tuple(samples(subject))
+        if not samples_:
             return b""
-        laid_out = layouts.get(found)
+        laid_out = layouts.get(samples_)
         if laid_out is None:
-            laid_out = layout(found)
+            laid_out = layout(samples_)
             if len(layouts) < MAX_LAYOUTS:
-                layouts[found] = laid_out
+                layouts[samples_] = laid_out
         template, lines = laid_out
         return (template % (identity_values * lines)).encode()
 
@@ -49,7 +49,7 @@ def writer(family: Family[Any], identity: tuple[str, ...]) -> Writer:
 
 
 def _layout(family: Family[Any], identity: tuple[str, ...]) -> Callable[[tuple[Sample, ...]], tuple[str, int]]:
-    """Makes the text of a set of samples, with a place for each identity value, and counts its lines."""
+    """Returns the text of a set of samples, with placeholders for identity values, and its number of lines."""
     template = _line(family.name, (*identity, *family.labels))
     places = tuple("%s" for _ in identity)
 
@@ -69,8 +69,7 @@ def _layout(family: Family[Any], identity: tuple[str, ...]) -> Callable[[tuple[S
 
 
 def _line(name: str, labels: tuple[str, ...]) -> Callable[[tuple[str, ...], str, str], str]:
-    """Makes a line of the labels' values, a suffix of the name, and the number. Labels are sorted, as prometheus_client
-    does."""
+    """Formats a line from label values, name suffix and number. Labels are sorted like in prometheus_client."""
     order = sorted(range(len(labels)), key=labels.__getitem__)
     text = ",".join(f'{labels[index]}="%s"' for index in order)
     form = f"{name}%s{{{text}}} %s\n" if labels else f"{name}%s %s\n"

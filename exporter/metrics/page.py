@@ -1,4 +1,4 @@
-"""A page: the lines about all deployments as of one snapshot, in both formats."""
+"""A page: the rendered lines of one snapshot, in both formats."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from exporter.metrics.lines import escape
 Format = Literal["text", "openmetrics"]
 FORMATS: tuple[Format, ...] = ("text", "openmetrics")
 ROWS = 250  # deployments whose lines are joined at a time
-PIECE = 2**16  # bytes; shorter pieces are sent together
-GZIP_LEVEL = 1  # this text shrinks 19-fold at once; level 6 takes three times as long for 4 % more
+PIECE = 2**16  # bytes; shorter pieces are joined
+GZIP_LEVEL = 1  # ratio 19; level 6 takes three times as long for 4 % less
 GZIP_FORMAT = 31  # zlib's wbits for a gzip member with the largest window
 
 Row = tuple[bytes, ...]  # the lines of one deployment, by family of one part
@@ -22,7 +22,7 @@ Row = tuple[bytes, ...]  # the lines of one deployment, by family of one part
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One family: its lines are those at `index` of each row."""
+    """A family; its lines are at `index` of each row."""
 
     family: Family[Any]
     rows: Sequence[Row]
@@ -39,7 +39,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """It never changes. `blocks`: families with samples. `size`: bytes of all lines without headers."""
+    """Immutable. `blocks`: families with samples. `size`: bytes of all lines without headers."""
 
     blocks: tuple[Block, ...] = ()
     size: int = 0
@@ -67,19 +67,19 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Compressed:
-    """The beginning of a gzip member, which more can be appended to."""
+    """The beginning of a gzip member that can be extended."""
 
     beginning: bytes
     _compressor: zlib._Compress = field(repr=False)
 
     def end(self, tail: bytes) -> bytes:
-        """The rest of the member, with `tail` behind the text; it can be asked for any number of times."""
+        """The rest of the member with `tail` appended to the text; can be called repeatedly."""
         compressor = self._compressor.copy()
         return compressor.compress(tail) + compressor.flush()
 
 
 def compress(pieces: Iterator[bytes]) -> Compressed:
-    """Takes long for a large fleet; zlib lets other threads run."""
+    """Slow for large fleets; zlib releases the GIL."""
     compressor = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP_FORMAT)
     compressed = [compressor.compress(piece) for piece in pieces]
     compressed.append(compressor.flush(zlib.Z_SYNC_FLUSH))
@@ -87,7 +87,7 @@ def compress(pieces: Iterator[bytes]) -> Compressed:
 
 
 def header(family: Family[Any], format_: Format) -> bytes:
-    """HELP and TYPE, and in OpenMetrics UNIT where the name ends with one."""
+    """HELP and TYPE; in OpenMetrics also UNIT if the name ends with a unit."""
     if format_ == "text":
         help_ = family.help.replace("\\", r"\\").replace("\n", r"\n")
         return f"# HELP {family.name} {help_}\n# TYPE {family.name} {family.type}\n".encode()

@@ -1,4 +1,4 @@
-"""The rows as Markdown: the README's table of metrics is made here."""
+"""The metrics reference as Markdown."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from exporter.metrics.families import GROUPS
 
 
 def reference(own: Iterable[Metric]) -> str:
-    """A table of every metric, in the order of /metrics; `own` are the exporter's about itself, without a README row
-    for what the client library adds."""
+    """Table of all metrics in the order of /metrics; `own`: metrics about the exporter, without those of the client
+    library."""
     lines = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
     lines += [_row(*row) for row in _rows()]
     lines += [_row(_own_name(m), m.type, _own_labels(m), m.documentation) for m in own]

@@ -1,4 +1,4 @@
-"""Snapshots to pages: a deployment's lines are rendered when it changes; a scrape only writes them."""
+"""Renders snapshots to pages. Lines are rendered when a deployment changes; a scrape only writes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from exporter.state.records import Shown, Snapshot
 
 
 class Rendered(NamedTuple):
-    """The lines of one part of a deployment. `row`: by family. `size`: bytes."""
+    """Rendered lines of one part of a deployment. `row`: by family. `size`: bytes."""
 
     part: object
     row: Row
@@ -22,10 +22,9 @@ class Rendered(NamedTuple):
 
 
 class Renderer:
-    """Cached: the lines of each deployment on the previous page, by project and name; a part's lines are used again
-    while the part is the same object.
+    """Cached: the lines of the previous page by project and name; reused while the part is the same object.
 
-    `prices`: the user's price of one GPU hour, by GPU type."""
+    `prices`: configured price of a GPU hour, by GPU type."""
 
     def __init__(self, prices: Mapping[str, float]) -> None:
         self._prices = prices
@@ -108,7 +107,7 @@ def _blocks(
 
 
 def _small(group: Group[Any], subjects: Iterable[tuple[tuple[str, ...], Any]]) -> Iterator[Block]:
-    """A group that is small enough to be rendered anew each time."""
+    """A group that is small enough to render every time."""
     to_identity = identify(group.identity)
     identified = [(to_identity(values), subject) for values, subject in subjects]
     for family in group.families:

@@ -1,1 +1,1 @@
-"""When the API is asked, what, and what becomes of the answer."""
+"""Polling: what is requested when, and how responses are processed."""

@@ -1,4 +1,4 @@
-"""THE table: every kind of request to the API, one row each."""
+"""The table of all API requests, one row each."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ Reader = Callable[[bytes, Target, float], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """`name`: the label `fetch`. `reader`: makes what reads one project's bodies, which may remember the previous one.
-    `after`, `after_failed`: the project's next value, of (project, subject, answer or error, now).
-    `failure`: what an error of the request means.
-    `subjects`: what one poll of the whole project asks for; None where each deployment is polled by itself.
-    `is_opt_in`: known from the deployments' answers, and of no use where it refuses.
-    `is_sequential`: one request after the other, until one fails or half of the interval has passed: there may be as
-    many as deployments, and the other fetches must not wait for them."""
+    """`name`: the label `fetch`. `reader`: creates the reader of a project's bodies, which may cache the previous one.
+    `after`, `after_failed`: the project's next value, of (project, subject, response or error, now).
+    `failure`: translates errors of the request.
+    `subjects`: subjects of a poll of the whole project; None if each deployment has its own poll.
+    `is_opt_in`: depends on responses about deployments; disabled for a while if refused.
+    `is_sequential`: one request at a time, until one fails or half of the interval has passed, because there may be
+    one request per deployment and other fetches must not be delayed."""
 
     name: Name
     request: Callable[[str], Request]
@@ -53,7 +53,7 @@ class Fetch:
 
 
 def _variables(target: Target) -> frozenset[str]:
-    """The environment variables whose plain value becomes a label."""
+    """Environment variables whose plain values become labels."""
     return frozenset(target.labels.variables)
 
 
@@ -65,7 +65,7 @@ def _list_reader(target: Target) -> Reader:
 
 
 def _list_failure(error: ApiError) -> ApiError:
-    """A 404 for the list says that base_url is wrong, and is never taken for "all gone"."""
+    """A 404 for the list means a wrong base_url; it never removes deployments."""
     return InvalidResponse(str(error), request_id=error.request_id) if isinstance(error, NotFound) else error
 
 

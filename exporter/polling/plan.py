@@ -1,4 +1,4 @@
-"""What is polled on one timer."""
+"""Polling plans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One poll: ask the API, commit what it makes of the project's value, count the outcome and log what changed."""
+"""Runs polls: request, commit the new project value, report the outcome."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from exporter.state.instant import Instant
 from exporter.state.records import Project, Target
 from exporter.state.store import Store
 
-MAX_REBUILDS = 100  # of one answer's value because others committed in between; they are few and quick
+MAX_REBUILDS = 100  # of a value after concurrent commits, which are few and quick
 
 
 class Api(Protocol):
-    """What a poller needs of the API's client. Raises ApiError."""
+    """Interface of the API client. Raises ApiError."""
 
     async def fetch(
         self, request: Request, interval: float, read: Callable[[bytes, float], Awaitable[Read]]
@@ -30,7 +30,7 @@ class Api(Protocol):
 
 
 class Poller:
-    """Polls one project. `clock` gives the moment; `committed` is called when there is something new to show."""
+    """Polls one project. `clock`: current time; `committed`: called after each commit."""
 
     def __init__(
         self,
@@ -48,10 +48,10 @@ class Poller:
         self._committed = committed
         self._readers: dict[str, Reader] = {}  # by fetch
         self._running: set[asyncio.Task[object]] = set()
-        self.last_poll: Instant | None = None  # when one ended, successful or not
+        self.last_poll: Instant | None = None  # end of the last poll, successful or not
 
     async def poll(self, plan: Plan) -> bool:
-        """Runs one poll to its end; whether it succeeded. Never raises but for cancellation."""
+        """Runs one poll and returns whether it succeeded. Raises only on cancellation."""
         task = asyncio.current_task()
         if task is not None:
             self._running.add(task)
@@ -66,18 +66,18 @@ class Poller:
             self._running.discard(task)
 
     def cancel(self) -> None:
-        """Ends what is under way; nothing of it is committed."""
+        """Cancels polls in flight; they commit nothing."""
         for task in self._running:
             task.cancel()
 
     async def close(self) -> None:
-        """Cancels, and closes the connections."""
+        """Cancels polls in flight and closes connections."""
         self.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
         await self._api.close()
 
     async def names(self) -> list[str]:
-        """The names and IDs that the key sees, whatever is configured; none where they cannot be read."""
+        """Names and IDs of all deployments of the project regardless of the configuration; empty on errors."""
         project = self._store.project(self._project)
         if project is None:
             return []
@@ -92,7 +92,7 @@ class Poller:
         return [name for item in listing.items for name in (item.name, item.id) if name]
 
     async def _subjects(self, plan: Plan) -> list[ApiError]:
-        """Asks for everything that the plan is about; the errors of what failed."""
+        """Polls all subjects of the plan and returns the errors."""
         fetch = FETCHES[plan.fetch]
         project = self._store.project(self._project)
         if project is None:
@@ -105,7 +105,7 @@ class Poller:
         return [error for error in outcomes if error is not None]
 
     async def _sequentially(self, fetch: Fetch, plan: Plan, subjects: list[str], until: float) -> list[ApiError]:
-        """Up to the first that fails, whose error is returned, or until the moment in monotonic seconds."""
+        """Stops at the first failure, whose error is returned, or at monotonic time `until`."""
         for subject in subjects:
             error = await self._one(fetch, plan, subject)
             if error is not None:
@@ -142,15 +142,15 @@ class Poller:
         return None
 
     async def _failed(self, fetch: Fetch, plan: Plan, subject: str, error: ApiError) -> ApiError:
-        error.__traceback__ = error.__context__ = None  # the store keeps the error, and their frames hold the body
+        error.__traceback__ = error.__context__ = None  # the store keeps the error; tracebacks would keep the body
         now = self._clock()
         before = await self._commit(lambda project: _at_once(fetch.after_failed(project, subject, error, now)))
         self._reporter.failed(plan, subject, before, error, now.monotonic)
         return error
 
     async def _commit(self, build: Callable[[Project], Awaitable[Project]]) -> Project | None:
-        """Puts in place what `build` makes of the project's value; returns the value before, None where the project is
-        not configured any more. Built again where another value came in between."""
+        """Commits the value returned by `build` and returns the previous one, or None if the project is no longer
+        configured. Rebuilds after concurrent commits."""
         for _ in range(MAX_REBUILDS):
             before = self._store.project(self._project)
             if before is None:

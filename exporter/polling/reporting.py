@@ -1,4 +1,4 @@
-"""What polls led to, for the log and the counters: one line per change of state, repeats are counted."""
+"""Reports outcomes of polls: one log line per change of state, counters for repeats."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from exporter.polling.plan import Plan
 from exporter.self_metrics import SelfMetrics
 from exporter.state.records import REFUSALS, RETRY_REFUSED, Project, Record
 
-REMINDER = 600.0  # s; how often a failure that lasts is logged again
-# Reasons that concern one deployment. Any other is most likely shared by all of the project, and logged once.
+REMINDER_INTERVAL = 600.0  # s between log lines of a continuing failure
+# Reasons specific to a deployment. All others likely apply to the whole project and are logged once.
 OWN_REASONS = frozenset(error.reason for error in (NotFound, InvalidResponse, InternalError))
 DROP_MESSAGES = {
-    "replica_limit": "replicas beyond max_replicas_per_deployment are left out",
-    "deployment_limit": "deployments beyond max_deployments_per_project are left out",
-    "duplicate_deployment": "listed more than once; the oldest is shown",
-    "invalid_value": "values that cannot be read are left out",
-    "label_length_limit": "label values are cut at 1,024 characters",
-    "entry_limit": "list entries beyond 1,000 are left out",
+    "replica_limit": "replicas above max_replicas_per_deployment omitted",
+    "deployment_limit": "deployments above max_deployments_per_project omitted",
+    "duplicate_deployment": "deployment listed more than once, exporting the oldest",
+    "invalid_value": "invalid values omitted",
+    "label_length_limit": "label values truncated to 1,024 characters",
+    "entry_limit": "list entries above 1,000 omitted",
 }
 
 log = structlog.get_logger()
@@ -34,9 +34,9 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Failure:
-    """`since`, `logged_at`: monotonic seconds; None where another deployment's line stands for this reason.
+    """`since`, `logged_at`: monotonic seconds; None if the line of another deployment covers this reason.
 
-    `has_line`: whether any line is about the subject, so that one about the end is due."""
+    `has_line`: whether the subject was logged, so that its recovery must be logged too."""
 
     reason: str
     since: float
@@ -45,14 +45,14 @@ class _Failure:
 
 
 class Reporter:
-    """Of one project. What it remembers about a subject ends when the subject succeeds or is gone."""
+    """Reporter of one project. State about a subject is dropped when it succeeds or disappears."""
 
     def __init__(self, project: str, metrics: SelfMetrics) -> None:
         self.project = project
         self._metrics = metrics
         self._log = log.bind(project=project)
         self._failures: dict[tuple[Name, str], _Failure] = {}  # by fetch and subject
-        # Fetch and reason of lines since the fetch's last success, which stand for all deployments.
+        # Fetch and reason logged on behalf of all deployments since the last success of the fetch.
         self._shared: set[tuple[Name, str]] = set()
         self._logged_drops: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)  # by key: reason and field
 
@@ -60,31 +60,31 @@ class Reporter:
         self._metrics.api_requests.labels(self.project, code).inc()
 
     def poll_ended(self, fetch: Name, took: float, errors: Sequence[ApiError]) -> None:
-        """One poll, of whatever many requests. `took`: seconds."""
+        """Counts a poll, which may have several requests. `took`: seconds."""
         self._metrics.poll_duration.labels(self.project, fetch).observe(took)
         self._metrics.polls.labels(self.project, fetch).inc()
         if errors:
             self._metrics.poll_failures.labels(self.project, fetch, errors[0].reason).inc()
 
     def failed(self, plan: Plan, subject: str, before: Project | None, error: ApiError, now: float) -> None:
-        """`now`: monotonic seconds. `before`: the project's value before the failure. To be called while the exception
-        is handled: with an InternalError its traceback is logged."""
+        """`now`: monotonic seconds. `before`: the project's value before the failure. Must be called from an exception
+        handler: an InternalError is logged with its traceback."""
         fetch = plan.fetch
-        known = self._failures.get((fetch, subject)) or _Failure(error.reason, now, None, has_line=False)
-        logged_at = known.logged_at if known.reason == error.reason else None
+        previous = self._failures.get((fetch, subject)) or _Failure(error.reason, now, None, has_line=False)
+        logged_at = previous.logged_at if previous.reason == error.reason else None
         is_shared = _is_shared(fetch, error)
         if logged_at is not None:
-            is_due = now - logged_at >= REMINDER
+            is_due = now - logged_at >= REMINDER_INTERVAL
         else:
             is_due = not (is_shared and (fetch, error.reason) in self._shared)
         self._failures[fetch, subject] = _Failure(
-            error.reason, known.since, now if is_due else logged_at, has_line=known.has_line or is_due
+            error.reason, previous.since, now if is_due else logged_at, has_line=previous.has_line or is_due
         )
         if not is_due:
             return
         if is_shared:
             self._shared.add((fetch, error.reason))
-        details = {"failing_for": f"{now - known.since:.0f}s"} if now > known.since else {}
+        details = {"failing_for": f"{now - previous.since:.0f}s"} if now > previous.since else {}
         if error.request_id is not None:
             details["request_id"] = error.request_id
         event = "poll failed" if logged_at is None else "poll still failing"
@@ -113,13 +113,13 @@ class Reporter:
     async def _listed(self, before: Project, after: Project) -> None:
         is_first = before.listing is None or before.listing.succeeded is None
         if is_first:
-            self._log.info("polled", fetch="list", deployments=len(after.records))
+            self._log.info("first list succeeded", fetch="list", deployments=len(after.records))
         async for key, record in in_slices(after.records.items()):
             old = before.records.get(key)
             if old is record:
                 continue
             if old is None and not is_first:
-                message = "deployment is back" if key in before.absent else "deployment appeared"
+                message = "deployment reappeared" if key in before.absent else "deployment appeared"
                 self._log.info(message, deployment=record.name)
             self._poll_changed(before, old, record)
             self._changed(before, old, record)
@@ -127,11 +127,11 @@ class Reporter:
             if key not in after.records:
                 self._logged_drops.pop(key, None)
                 self._failures.pop(("revisions", key), None)
-                self._log.info("deployment gone", deployment=gone.name, reason="no longer in the project's list")
+                self._log.info("deployment disappeared", deployment=gone.name, reason="no longer listed by the API")
         self._dropped("", "", after.dropped)
 
     def _poll_changed(self, before: Project, old: Record | None, record: Record) -> None:
-        """A deployment that a good list lacks, or lists in no readable form."""
+        """A deployment missing from, or invalid in, a successful list."""
         error, earlier = record.poll.error, old.poll.error if old else None
         if error is not None and (earlier is None or earlier.reason != error.reason):
             self._log.warning("poll failed", deployment=record.name, reason=error.reason, error=str(error))
@@ -151,7 +151,7 @@ class Reporter:
         self._dropped(record.key, record.name, record.state.dropped)
 
     def _dropped(self, key: str, deployment: str, dropped: Sequence[Dropped]) -> None:
-        """Logs what is left out the first time, and again where another field joins."""
+        """Logs dropped items the first time, and again for each new field."""
         logged = self._logged_drops[key] if dropped else set()
         for each in dropped:
             if (each.reason, each.field) in logged:
@@ -165,7 +165,7 @@ class Reporter:
 
 
 def _is_shared(fetch: Name, error: ApiError) -> bool:
-    """Whether the same is most likely true of all the project's deployments, or queues, and is logged once."""
+    """Whether the error likely applies to all deployments or queues of the project, and is logged once."""
     return fetch == "revisions" or (fetch != "list" and error.reason not in OWN_REASONS)
 
 
@@ -176,7 +176,7 @@ def _next_in(plan: Plan, error: ApiError) -> float:
 
 
 def _where(fetch: Name, subject: str, project: Project | None = None) -> dict[str, str]:
-    """What a poll was about, by the deployment's name where it is known."""
+    """Log fields that identify the subject of a poll, with the deployment's name if available."""
     if fetch == "list":
         return {}
     if fetch == "queue":

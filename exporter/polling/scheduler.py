@@ -1,4 +1,4 @@
-"""When each plan is polled: at once, then evenly spread; never twice at a time; what was missed is counted."""
+"""Schedules polls: immediately, then evenly spread; no overlapping polls; missed polls are counted."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from apscheduler.triggers.base import BaseTrigger
 
 from exporter.polling.plan import Plan
 
-CLOCK_CHECK = 5.0  # s; how long a step of the wall clock may go unnoticed
-CLOCK_STEP = 1.0  # s; a wall clock that moves this much against the monotonic one was set, not slewed
+CLOCK_CHECK = 5.0  # s between checks for steps of the system clock
+CLOCK_STEP = 1.0  # s; a larger drift against the monotonic clock is a step
 
-SOONEST = 0.5  # of an interval; between a first poll and its second
+MIN_SECOND_POLL = 0.5  # of an interval; minimum time between the first and the second poll
 
 Run = Callable[[Plan], Awaitable[object]]
 log = structlog.get_logger()
@@ -38,7 +38,8 @@ class Spread(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 ships no types
 
 
 class SteadyScheduler(AsyncIOScheduler):  # type: ignore[misc]  # APScheduler 3 ships no types
-    """Follows steps of the wall clock, by which APScheduler lives: set back an hour, it would not poll for an hour."""
+    """Compensates for steps of the system clock, which APScheduler uses: set back an hour, it would not poll for an "
+    "hour."""
 
     def __init__(self, on_step: Callable[[float], None], clock_offset: Callable[[], float]) -> None:
         super().__init__(timezone=UTC)
@@ -56,9 +57,9 @@ class SteadyScheduler(AsyncIOScheduler):  # type: ignore[misc]  # APScheduler 3 
 
 
 class Scheduler:
-    """Runs plans; to be started inside the event loop. `count_missed` is told how many polls did not run.
+    """Runs plans; must be started in the event loop. `count_missed`: called with the number of missed polls.
 
-    `clock_offset`: the wall clock's seconds less the monotonic clock's, which change where it is set."""
+    `clock_offset`: system clock minus monotonic clock, in seconds; changes when the clock is set."""
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class Scheduler:
         clock_offset: Callable[[], float] = lambda: time.time() - time.monotonic(),
     ) -> None:
         self._missed = count_missed
-        self._last: dict[str, datetime] = {}  # by plan ID: the last time it was due
+        self._last: dict[str, datetime] = {}  # last due time by plan ID
         self._intervals: dict[str, float] = {}
         self._jobs = SteadyScheduler(self._shift, clock_offset)
         self._jobs.add_listener(self._count_missed, EVENT_JOB_SUBMITTED | EVENT_JOB_MAX_INSTANCES)
@@ -75,7 +76,7 @@ class Scheduler:
         self._jobs.start()
 
     def stop(self) -> None:
-        """No poll starts any more, those in flight are cancelled."""
+        """Starts no more polls and cancels those in flight."""
         self._jobs.shutdown(wait=False)
 
     def next_polls(self) -> dict[str, datetime]:
@@ -85,17 +86,17 @@ class Scheduler:
     def plan(
         self, plans: Sequence[Plan], run: Run, gaps: Mapping[str, float], kept: Container[str] = frozenset()
     ) -> None:
-        """Polls these plans and no others. Those of the projects in `kept` that were there keep their times.
+        """Replaces all plans. Existing plans of the projects in `kept` keep their times.
 
-        `gaps`: by project, the seconds between two first polls, so that the API is not met by a burst."""
-        wanted = {plan.id: plan for plan in plans}
+        `gaps`: seconds between first polls by project, to avoid a burst of requests."""
+        by_id = {plan.id: plan for plan in plans}
         for job in self._jobs.get_jobs():
-            plan = wanted.get(job.id)
+            plan = by_id.get(job.id)
             if plan is None or plan.project not in kept or self._intervals[job.id] != plan.interval:
                 job.remove()
                 del self._intervals[job.id]
                 self._last.pop(job.id, None)
-        for plan, first, phase in spread(list(wanted.values()), gaps):
+        for plan, first, phase in spread(list(by_id.values()), gaps):
             if plan.id in self._intervals:
                 self._jobs.modify_job(plan.id, args=(plan, run))
             else:
@@ -110,11 +111,11 @@ class Scheduler:
             id=plan.id,
             coalesce=True,
             max_instances=1,
-            misfire_grace_time=None,  # APScheduler's default drops a run that is a second late
+            misfire_grace_time=None,  # the default drops runs that are a second late
         )
 
     def _count_missed(self, event: JobSubmissionEvent) -> None:
-        """APScheduler merges late runs and skips what would overlap; both are runs that did not happen."""
+        """APScheduler merges late runs and skips overlapping ones; both count as missed."""
         interval = self._intervals.get(event.job_id)
         if interval is None:
             return
@@ -126,7 +127,7 @@ class Scheduler:
         self._missed(max(merged, 0) + skipped)
 
     def _shift(self, step: float) -> None:
-        log.warning("clock was set", step=f"{step:+.1f}s", effect="polls keep their intervals")
+        log.warning("system clock changed", step=f"{step:+.1f}s", effect="poll intervals unchanged")
         move = timedelta(seconds=step)
         self._last = {plan: moment + move for plan, moment in self._last.items()}
         for job in self._jobs.get_jobs():
@@ -136,14 +137,14 @@ class Scheduler:
 def spread(plans: Sequence[Plan], gaps: Mapping[str, float]) -> list[tuple[Plan, float, float]]:
     """(plan, seconds until its first poll, seconds from there to its second).
 
-    First polls follow each other at their project's gap; second ones are even over an interval that begins half an
-    interval later, so that none comes right after a first one."""
+    First polls are separated by the project's gap. Second polls are spread over one interval that begins half an
+    interval later, so that none directly follows a first poll."""
     seen: dict[str, int] = {}
     result = []
     for index, plan in enumerate(plans):
         position = seen[plan.project] = seen.get(plan.project, -1) + 1
         share = (index + 1) / len(plans)
-        phase = plan.interval * (share if share >= SOONEST else share + 1)
+        phase = plan.interval * (share if share >= MIN_SECOND_POLL else share + 1)
         result.append((plan, position * gaps.get(plan.project, 0.0), phase))
     return result
 
@@ -152,4 +153,4 @@ async def _run_one(plan: Plan, run: Run) -> None:
     try:
         await run(plan)
     except asyncio.CancelledError:
-        return  # the daemon stops; APScheduler would log this as a failed job
+        return  # on shutdown; APScheduler would log a failed job

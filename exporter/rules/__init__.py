@@ -1,1 +1,1 @@
-"""Alerting and recording rules as data, and what a user may change about them."""
+"""Alerting and recording rules as data, and their user configuration."""

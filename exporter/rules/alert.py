@@ -2,8 +2,8 @@
 
 Rules are templates. `<deployment>` and the other names of `config.LISTS` are lists of labels that begin with the
 kept ones, `<keep>` is the kept labels alone, `<own>` the deployments' own labels, `<minute>` and `<hour>` are the
-intervals of the groups, every threshold is `<its_name>`, and in a description `<for>` is the alert's own, in words. The
-Helm chart fills in the same templates."""
+intervals of the groups, every threshold is `<its_name>`, and in a description `<for>` is the
+`for` of the alert in its long form. The Helm chart fills in the same templates."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from typing import Literal, get_args
 
 Severity = Literal["critical", "warning", "info"]
 SEVERITIES: tuple[str, ...] = get_args(Severity)
-WHO = "{{ $labels.project }}/{{ $labels.deployment }}"
+DEPLOYMENT_ID = "{{ $labels.project }}/{{ $labels.deployment }}"
 PROJECT = "{{ $labels.project }}"
 
 
-def counted(noun: str) -> str:
-    """The alert's value with its noun: 1 replica, 2 replicas."""
+def pluralize(noun: str) -> str:
+    """The value of the alert with its noun: 1 replica, 2 replicas."""
     return f"{{{{ $value }}}} {noun}{{{{ if ne $value 1.0 }}}}s{{{{ end }}}}"
 
 
-REPLICAS = counted("replica")
+REPLICAS = pluralize("replica")
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """`by`: the labels of one alert, those of the rule left out. `known`: for an alert that keeps firing while nothing
-    is known of the deployment, the value to show then. `lasts`: Prometheus' `for`."""
+    """`by`: the labels that identify an alert. `last_value`: for alerts that keep firing without current data, the
+    expression of the value to show. `hold`: Prometheus' `for`."""
 
     name: str
     severity: Severity
-    lasts: str
+    hold: str
     expr: str
     summary: str
     description: str
     by: str = "<deployment>"
-    known: str = ""
+    last_value: str = ""
     enabled: bool = True
 
     @property
@@ -50,11 +50,11 @@ class Record:
     expr: str
 
 
-ITSELF = "itself"  # as `known`: no value is shown
+NO_VALUE = "no value"  # as `last_value`: the description has no value
 
 
 def one(metric: str, *labels: str) -> str:
-    """A deployment's gauge, once for each, however many exporters show it."""
+    """A gauge of deployments, deduplicated across exporters."""
     return f"max by ({', '.join(('<deployment>', *labels))}) ({metric})"
 
 

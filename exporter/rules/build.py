@@ -1,4 +1,4 @@
-"""The rules as Prometheus reads them, from the table and what the user changes."""
+"""Builds rule files from the table of rules and the user's configuration."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from exporter.rules.alert import ITSELF, Alert, Record
+from exporter.rules.alert import NO_VALUE, Alert, Record
 from exporter.rules.config import LISTS, RulesConfig
 from exporter.rules.groups import GROUPS, Group
 from exporter.rules.records import OWN_LABELS
@@ -21,12 +21,12 @@ Rule = dict[str, Any]
 
 
 def templates() -> list[Rule]:
-    """The groups with their placeholders; beside what Prometheus knows, `by` and `enabled` of each alert."""
+    """The groups with placeholders, and with `by` and `enabled` of each alert in addition to Prometheus' fields."""
     return [{"name": g.name, "interval": g.interval, "rules": [*_rules(g)]} for g in GROUPS]
 
 
 def build(config: RulesConfig | None = None, *, faster: float = 1.0) -> dict[str, Any]:
-    """A rule file. `faster`: every duration so many times shorter, for tests and demonstrations."""
+    """A rule file. `faster`: divisor of all durations, for tests and demonstrations."""
     config = config or RulesConfig()
     values = _values(config, faster)
     built = [{**group, "rules": [*_built(group["rules"], config, faster)]} for group in templates()]
@@ -40,8 +40,8 @@ def lists(config: RulesConfig) -> dict[str, str]:
     return {**kept, "keep": ", ".join(config.keep_labels), "own": own}
 
 
-def in_words(duration: str) -> str:
-    """5 minutes of 5m; a duration of several units stays as it is."""
+def long_form(duration: str) -> str:
+    """5m as 5 minutes; durations with several units are returned unchanged."""
     match = re.fullmatch(r"(\d+)([smhd])", duration)
     return f"{match[1]} {UNITS[match[2]]}{'' if match[1] == '1' else 's'}" if match else duration
 
@@ -54,8 +54,8 @@ def _rules(group: Group) -> Iterator[Rule]:
 def _template(alert: Alert) -> Rule:
     return {
         "alert": alert.name,
-        "expr": f"{alert.expr}\nor (\n{_indented(_held(alert))}\n)" if alert.known else alert.expr,
-        "for": alert.lasts,
+        "expr": f"{alert.expr}\nor (\n{_indented(_held(alert))}\n)" if alert.last_value else alert.expr,
+        "for": alert.hold,
         "labels": {"severity": alert.severity},
         "annotations": {"summary": alert.summary, "description": alert.description},
         "by": alert.by,
@@ -64,9 +64,9 @@ def _template(alert: Alert) -> Rule:
 
 
 def _held(alert: Alert) -> str:
-    """What already fires goes on while nothing is known of the deployment."""
+    """A firing alert keeps firing while there is no current data of the deployment."""
     blind = "<deployment>" if alert.by.startswith("<deployment>") else "<project>"
-    firing = alert.firing if alert.known == ITSELF else f"{alert.known}\nand on ({alert.by}) {alert.firing}"
+    firing = alert.firing if alert.last_value == NO_VALUE else f"{alert.last_value}\nand on ({alert.by}) {alert.firing}"
     return f"{firing}\nand on ({blind}) together:deployment_blind"
 
 
@@ -98,7 +98,7 @@ def _built(rules: list[Rule], config: RulesConfig, faster: float) -> Iterator[Ru
 
 def _alert(rule: Rule, config: RulesConfig, faster: float) -> Rule:
     name, override = rule["alert"], config.overrides.get(rule["alert"])
-    lasts = show(override.lasts) if override and override.lasts else rule["for"]
+    hold = show(override.hold) if override and override.hold else rule["for"]
     labels = {**config.labels, **rule["labels"], **(override.labels if override else {})}
     if override and override.severity:
         labels["severity"] = override.severity
@@ -106,11 +106,11 @@ def _alert(rule: Rule, config: RulesConfig, faster: float) -> Rule:
     return {
         "alert": name,
         "expr": _joined(rule) if config.deployment_labels and rule["by"].startswith("<deployment>") else rule["expr"],
-        "for": _shorter(lasts, faster),
+        "for": _shorter(hold, faster),
         "labels": labels,
         "annotations": {
             "summary": summary,
-            "description": description.replace("<for>", in_words(lasts)),
+            "description": description.replace("<for>", long_form(hold)),
             "runbook_url": f"{config.runbook_url}{name}.md",
             **config.annotations,
             **(override.annotations if override else {}),

@@ -1,4 +1,4 @@
-"""What a user may change about the rules, without a fork."""
+"""User configuration of the rules."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ LISTS = {
 RESERVED = frozenset({"alertname", "severity", "instance", *(label for labels in LISTS.values() for label in labels)})
 
 
-def unknown(name: str, known: Iterable[str], what: str) -> str:
-    """What is wrong with a name, with the closest one that exists."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+def unknown(name: str, candidates: Iterable[str], what: str) -> str:
+    """Error message for an unknown name, with the closest candidate."""
+    near = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
     return f'"{name}" is not {what}; ' + (f"did you mean {near[0]}?" if near else "see together-exporter rules --list")
 
 
@@ -61,37 +61,37 @@ class _Part(BaseModel):
 
 
 class Override(_Part):
-    """One alert's own settings."""
+    """Settings of one alert."""
 
     severity: Severity | None = None
-    lasts: Duration | None = Field(None, alias="for")
+    hold: Duration | None = Field(None, alias="for")
     labels: dict[LabelName, str] = Field({}, description="Labels added to the alert.")
     annotations: dict[LabelName, str] = Field({}, description="Annotations added to the alert.")
 
 
 class RulesConfig(_Part):
-    """Without a file: the rules as they are shipped."""
+    """Defaults: the rules as shipped."""
 
     keep_labels: tuple[KeptLabel, ...] = Field(
-        ("cluster",), description="Target labels that alerts keep beside their identity."
+        ("cluster",), description="Target labels preserved in alerts in addition to their identity."
     )
     deployment_labels: tuple[LabelName, ...] = Field(
         (),
-        description="Labels of `together_deployment_labels`, without `label_`, joined into alerts about deployments.",
+        description="Labels of `together_deployment_labels`, without `label_`, to add to alerts about deployments.",
     )
     thresholds: Thresholds = Thresholds()
-    disabled: tuple[AlertName, ...] = Field((), description="Alerts to leave out.")
-    enabled: tuple[AlertName, ...] = Field((), description="Alerts to add that are off by default.")
+    disabled: tuple[AlertName, ...] = Field((), description="Alerts to omit.")
+    enabled: tuple[AlertName, ...] = Field((), description="Alerts to include that are off by default.")
     overrides: dict[AlertName, Override] = Field(
         {}, description="Severity, `for`, labels and annotations of one alert."
     )
     labels: dict[LabelName, str] = Field({}, description="Labels added to every alert.")
     annotations: dict[LabelName, str] = Field({}, description="Annotations added to every alert.")
-    runbook_url: str = Field(RUNBOOKS, description="What an alert's name and .md are put behind.")
+    runbook_url: str = Field(RUNBOOKS, description="URL prefix of the runbooks; the alert name and .md are appended.")
 
 
 def known_keys() -> dict[tuple[str, ...], tuple[str, ...]]:
-    """The keys of each section, for near misses."""
+    """The keys of each section, for suggestions."""
     override = tuple(field.alias or name for name, field in Override.model_fields.items())
     return {
         (): tuple(RulesConfig.model_fields),

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from exporter.rules.alert import (
+    DEPLOYMENT_ID,
     DESIRED,
     GPUS,
-    ITSELF,
     MAX,
     MIN,
+    NO_VALUE,
     READY,
     REPLICAS,
-    WHO,
     Alert,
-    counted,
     is_status,
     last_known,
     one,
+    pluralize,
 )
 
 KNOWN_STATUSES = "Updating|Scaling|Ready|Failed|ScaledToZero"
@@ -24,13 +24,13 @@ UPDATED = one("together_deployment_replicas_updated")
 LISTED = one('together_deployment_replicas{status!="Terminated"}', "status")
 UNKNOWN_STATUS = one(f'together_deployment_status{{status!~"{KNOWN_STATUSES}"}}', "status")
 UNKNOWN_REPLICA_STATUS = one(f'together_deployment_replicas{{status!~"{KNOWN_REPLICA_STATUSES}"}}', "status")
-FEWER = "{{ $value }} fewer ready {{ if eq $value 1.0 }}replica{{ else }}replicas{{ end }}"
-COUNTED = '{{ printf "%.0f" $value }}'  # of a counter's increase, which has decimals
+MISSING_REPLICAS = "{{ $value }} fewer ready {{ if eq $value 1.0 }}replica{{ else }}replicas{{ end }}"
+WHOLE_NUMBER = '{{ printf "%.0f" $value }}'  # increase() extrapolates to fractions
 UNSERVED = "together:deployment_unserved"
 
 
 def _burn(kind: str) -> str:
-    """Both windows burn, and there is data for half of the long one."""
+    """The burn rate is exceeded in both windows, and half of the long window has data."""
     windows = (f"<burn_{kind}_window>", f"<burn_{kind}_short_window>")
     parts = [
         f"avg_over_time({UNSERVED}[{each}]) > <burn_{kind}_factor> * (1 - <availability_target>)" for each in windows
@@ -44,9 +44,9 @@ DEPLOYMENT_ALERTS = (
         "critical",
         "2m",
         is_status('="Failed"'),
-        "Deployment is Failed.",
-        f"{WHO}: status Failed for <for>.",
-        known=ITSELF,
+        "Deployment has failed.",
+        f"{DEPLOYMENT_ID}: in status Failed for <for>.",
+        last_value=NO_VALUE,
     ),
     Alert(
         "TogetherDeploymentNoReadyReplica",
@@ -59,35 +59,35 @@ DEPLOYMENT_ALERTS = (
         "and on (<deployment>) group by (<deployment>) "
         "(last_over_time(together_deployment_replicas_desired[<memory>] offset <cold_start>))",
         "Deployment has no ready replicas.",
-        f"{WHO}: 0 of {{{{ $value }}}} replicas ready for <for>.",
-        known=last_known("together_deployment_replicas_desired"),
+        f"{DEPLOYMENT_ID}: 0 of {{{{ $value }}}} replicas ready for <for>.",
+        last_value=last_known("together_deployment_replicas_desired"),
     ),
     Alert(
         "TogetherDeploymentScaledToZero",
         "critical",
         "5m",
         f"{MIN} > 0\nand on (<deployment>) " + is_status('="ScaledToZero"'),
-        "Deployment is scaled to zero although its minimum is above 0.",
-        f"{WHO}: status ScaledToZero for <for>, with a minimum of {REPLICAS}.",
-        known=last_known("together_deployment_replicas_min"),
+        "Deployment is scaled to zero despite a minimum above 0.",
+        f"{DEPLOYMENT_ID}: in status ScaledToZero for <for>, with a minimum of {REPLICAS}.",
+        last_value=last_known("together_deployment_replicas_min"),
     ),
     Alert(
         "TogetherDeploymentAvailabilityBurnFast",
         "critical",
         "2m",
         _burn("fast") + f"\nand count_over_time({UNSERVED}[<burn_fast_window>]) > 30",
-        "Deployment is using up its error budget fast.",
-        f"{WHO}: no ready replica for {{{{ $value | humanizePercentage }}}} of the last <burn_fast_window>; "
+        "Deployment is burning its error budget fast.",
+        f"{DEPLOYMENT_ID}: no ready replica for {{{{ $value | humanizePercentage }}}} of the last <burn_fast_window>; "
         "the availability target is <availability_target>.",
-        known=f"avg_over_time({UNSERVED}[<burn_fast_window>])",
+        last_value=f"avg_over_time({UNSERVED}[<burn_fast_window>])",
     ),
     Alert(
         "TogetherDeploymentAvailabilityBurnSlow",
         "warning",
         "15m",
         _burn("slow") + f"\nand count_over_time({UNSERVED}[<burn_slow_window>]) > 180",
-        "Deployment is using up its error budget.",
-        f"{WHO}: no ready replica for {{{{ $value | humanizePercentage }}}} of the last <burn_slow_window>; "
+        "Deployment is burning its error budget.",
+        f"{DEPLOYMENT_ID}: no ready replica for {{{{ $value | humanizePercentage }}}} of the last <burn_slow_window>; "
         "the availability target is <availability_target>.",
     ),
     Alert(
@@ -96,7 +96,7 @@ DEPLOYMENT_ALERTS = (
         "15m",
         f"{DESIRED}\n- on (<deployment>) {READY} > 0",
         "Deployment has fewer ready replicas than desired.",
-        f"{WHO}: {FEWER} than desired for <for>.",
+        f"{DEPLOYMENT_ID}: {MISSING_REPLICAS} than desired for <for>.",
     ),
     Alert(
         "TogetherDeploymentBelowMinimum",
@@ -104,23 +104,23 @@ DEPLOYMENT_ALERTS = (
         "15m",
         f"{MIN}\n- on (<deployment>) {READY} > 0",
         "Deployment has fewer ready replicas than its minimum.",
-        f"{WHO}: {FEWER} than the minimum for <for>.",
+        f"{DEPLOYMENT_ID}: {MISSING_REPLICAS} than the minimum for <for>.",
     ),
     Alert(
         "TogetherDeploymentRolloutStuck",
         "warning",
         "30m",
         is_status('=~"Updating|Scaling"'),
-        "Deployment is still updating or scaling.",
-        f"{WHO}: status Updating or Scaling for <for>.",
+        "Deployment rollout or scaling is stuck.",
+        f"{DEPLOYMENT_ID}: in status Updating or Scaling for <for>.",
     ),
     Alert(
         "TogetherDeploymentRevisionsMixed",
         "warning",
         "30m",
         f"sum by (<deployment>) (\n  {LISTED}\n)\n- on (<deployment>) {UPDATED} > 0",
-        "Deployment runs old and new revisions side by side.",
-        f"{WHO}: {REPLICAS} not on the current revision for <for>.",
+        "Deployment runs replicas of different revisions.",
+        f"{DEPLOYMENT_ID}: {REPLICAS} not on the current revision for <for>.",
     ),
     Alert(
         "TogetherDeploymentReadinessLost",
@@ -129,8 +129,8 @@ DEPLOYMENT_ALERTS = (
         "max by (<deployment>) (increase(together_deployment_readiness_lost_total[<readiness_lost_window>]))\n"
         "> on (<deployment>) <readiness_lost_per_replica> * max by (<deployment>) "
         "(max_over_time(together_deployment_replicas_desired[<readiness_lost_window>]))",
-        "Replicas lose their readiness again and again.",
-        f"{WHO}: ready replicas became unready {COUNTED} times within <readiness_lost_window>.",
+        "Replicas repeatedly lose readiness.",
+        f"{DEPLOYMENT_ID}: replicas lost readiness {WHOLE_NUMBER} times within <readiness_lost_window>.",
     ),
     Alert(
         "TogetherDeploymentFlapping",
@@ -139,8 +139,8 @@ DEPLOYMENT_ALERTS = (
         "sum by (<deployment>) (\n"
         f"  {one('increase(together_deployment_status_changes_total[<flapping_window>])', 'status')}\n"
         ") > <flapping_changes>",
-        "Deployment changes its status again and again.",
-        f"{WHO}: {COUNTED} changes of status within <flapping_window>.",
+        "Deployment status is flapping.",
+        f"{DEPLOYMENT_ID}: {WHOLE_NUMBER} status changes within <flapping_window>.",
     ),
     Alert(
         "TogetherDeploymentAtMaximum",
@@ -148,7 +148,7 @@ DEPLOYMENT_ALERTS = (
         "2h",
         f"{DESIRED}\n>= on (<deployment>) {MAX}\n> on (<deployment>) {MIN}",
         "Deployment is scaled to its maximum.",
-        f"{WHO}: at its maximum of {REPLICAS} for <for>.",
+        f"{DEPLOYMENT_ID}: at its maximum of {REPLICAS} for <for>.",
     ),
     Alert(
         "TogetherDeploymentGPUsIdle",
@@ -159,16 +159,16 @@ DEPLOYMENT_ALERTS = (
         f"  {one('together_deployment_queue_info', 'queue')}\n"
         "  and on (<queue>) sum by (<queue>) (max by (<queue>, state) (together_queue_jobs)) == 0\n"
         ")",
-        "Deployment holds GPUs while its queue is empty.",
-        f"{WHO}: {counted('GPU')} held and no job in the queue for <for>.",
+        "Deployment has GPUs allocated while its queue is empty.",
+        f"{DEPLOYMENT_ID}: {pluralize('GPU')} allocated and no jobs in the queue for <for>.",
     ),
     Alert(
         "TogetherUnknownStatus",
         "info",
         "10m",
         f"{UNKNOWN_STATUS} == 1\nor {UNKNOWN_REPLICA_STATUS} > 0",
-        "The API reports a status that these rules do not know.",
-        f"{WHO}: unknown status {{{{ $labels.status }}}} for <for>.",
+        "API reports a status unknown to these rules.",
+        f"{DEPLOYMENT_ID}: unknown status {{{{ $labels.status }}}} for <for>.",
         by="<deployment>, status",
     ),
     Alert(
@@ -177,8 +177,8 @@ DEPLOYMENT_ALERTS = (
         "2m",
         "(together:deployment_was_known and on (<project>) together:project_readable)\n"
         "unless on (<deployment>) group by (<deployment>) (together_deployment_poll_success)",
-        "Discovered deployment is gone from the API.",
-        f"{WHO}: no longer listed by the API for <for>.",
+        "Discovered deployment has disappeared from the API.",
+        f"{DEPLOYMENT_ID}: no longer listed by the API for <for>.",
         enabled=False,
     ),
 )

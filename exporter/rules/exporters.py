@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.rules.alert import Alert, counted
+from exporter.rules.alert import Alert, pluralize
 
 JOB = "{{ $labels.job }}"
 
@@ -15,8 +15,8 @@ EXPORTER_ALERTS = (
         "  group by (<keep>) (last_over_time(together_exporter_build_info[<exporter_memory>]))\n"
         "  unless on (<keep>) group by (<keep>) (together_exporter_build_info)\n"
         ")\nor on () absent(together_exporter_build_info)",
-        "No together-exporter is scraped.",
-        "No together-exporter scraped for <for>. Nothing is known of its deployments.",
+        "No together-exporter is being scraped.",
+        "No together-exporter scraped for <for>. Its deployments are not monitored.",
         by="<keep>",
     ),
     Alert(
@@ -25,7 +25,7 @@ EXPORTER_ALERTS = (
         "5m",
         "min by (<exporter>, instance) (up) == 0\n"
         "and on (<exporter>, instance) last_over_time(together_exporter_build_info[<exporter_memory>])",
-        "A together-exporter cannot be scraped.",
+        "A together-exporter instance cannot be scraped.",
         f"{JOB}: {{{{ $labels.instance }}}} not scraped for <for>.",
         by="<exporter>, instance",
     ),
@@ -34,8 +34,8 @@ EXPORTER_ALERTS = (
         "critical",
         "5m",
         "together:shards_missing",
-        "A shard is missing. Nothing is known of its deployments.",
-        f"{JOB}: {counted('shard')} missing for <for>.",
+        "Shards are missing. Their deployments are not monitored.",
+        f"{JOB}: {pluralize('shard')} missing for <for>.",
         by="<exporter>",
     ),
     Alert(
@@ -43,7 +43,7 @@ EXPORTER_ALERTS = (
         "warning",
         "5m",
         "min by (<exporter>) (together_exporter_config_last_reload_successful) == 0",
-        "A together-exporter refused its new configuration.",
+        "Configuration reload failed.",
         f"{JOB}: configuration reload failing for <for>; the previous configuration is in use.",
         by="<exporter>",
     ),

@@ -25,7 +25,7 @@ class Group:
 GROUPS = (
     Group("together-usage", "<minute>", USAGE_RECORDS),
     Group("together-usage-hourly", "<hour>", HOURLY_RECORDS),
-    # One group: an alert sees the records of its own evaluation and what the one before fired.
+    # One group: alerts read the records of the same evaluation and the alerts of the previous one.
     Group(
         "together-alerts",
         "<minute>",

@@ -1,21 +1,21 @@
-"""Alerts about what a project's deployments share: queues, secrets, the API key, the polls."""
+"""Alerts about projects: queues, secrets, API keys, polls."""
 
 from __future__ import annotations
 
-from exporter.rules.alert import NOT_FOUND, PROJECT, WHO, Alert, counted, one
+from exporter.rules.alert import DEPLOYMENT_ID, NOT_FOUND, PROJECT, Alert, one, pluralize
 
-QUEUE_WHO = f"{PROJECT}: queue {{{{ $labels.queue }}}}"
+QUEUE_ID = f"{PROJECT}: queue {{{{ $labels.queue }}}}"
 BY_NAME = "<project>, secret"
 EXPIRY = "together_deployment_secret_expiry_timestamp_seconds"
 EXPIRES = f"min by ({BY_NAME}) ({EXPIRY})"
-POLLS = f"polls of {{{{ if $value }}}}{counted('deployment')}{{{{ else }}}}all deployments{{{{ end }}}}"
+POLLS = f"polls of {{{{ if $value }}}}{pluralize('deployment')}{{{{ else }}}}all deployments{{{{ end }}}}"
 QUEUE_INFO = one("together_deployment_queue_info", "queue")
 TARGET = 'together_deployment_autoscaling_target{metric="QueueBacklogPerWorker"}'
 REQUESTS = "together_exporter_api_requests_total"
 
 
 def _per_queue(operation: str, metric: str) -> str:
-    """Over the deployments that the queue scales."""
+    """Aggregates over the deployments scaled by the queue."""
     return f"{operation} by (<queue>) ({QUEUE_INFO} * on (<deployment>) group_left () {one(metric)})"
 
 
@@ -29,17 +29,17 @@ SECRET_ALERTS = (
         "critical",
         "2m",
         f"time() - {EXPIRES} >= 0",
-        "A secret of deployments has expired.",
+        "Secret used by deployments has expired.",
         f"{PROJECT}: secret {{{{ $labels.secret }}}} expired {{{{ $value | humanizeDuration }}}} ago.",
         by=BY_NAME,
-        known=f"time() - min by ({BY_NAME}) (last_over_time({EXPIRY}[<memory>]))\nunless on ({BY_NAME}) {EXPIRES}",
+        last_value=f"time() - min by ({BY_NAME}) (last_over_time({EXPIRY}[<memory>]))\nunless on ({BY_NAME}) {EXPIRES}",
     ),
     Alert(
         "TogetherSecretExpires",
         "warning",
         "10m",
         f"0 < {EXPIRES} - time() < <secret_expires_seconds>",
-        "A secret of deployments is about to expire.",
+        "Secret used by deployments is about to expire.",
         f"{PROJECT}: secret {{{{ $labels.secret }}}} expires in {{{{ $value | humanizeDuration }}}}.",
         by=BY_NAME,
     ),
@@ -51,8 +51,8 @@ QUEUE_ALERTS = (
         "15m",
         'max by (<queue>) (together_queue_jobs{state="waiting"}) > 0\n'
         'and on (<queue>) max by (<queue>) (together_queue_jobs{state="running"}) == 0',
-        "Jobs are waiting and none is running.",
-        f"{QUEUE_WHO}: {counted('job')} waiting and 0 running for <for>.",
+        "Queue has waiting jobs but no running jobs.",
+        f"{QUEUE_ID}: {pluralize('job')} waiting and 0 running for <for>.",
         by="<queue>",
     ),
     Alert(
@@ -65,8 +65,8 @@ QUEUE_ALERTS = (
         f"{_per_queue('max', TARGET)}\n"
         f"and on (<queue>) {_per_queue('sum', 'together_deployment_replicas_desired')}\n"
         f"  >= on (<queue>) {_per_queue('sum', 'together_deployment_replicas_max')}",
-        "The queue is longer than the deployments at their maximum can serve.",
-        f'{QUEUE_WHO}: {{{{ printf "%.1f" $value }}}} jobs for each replica at the maximum for <for>.',
+        "Queue backlog exceeds the target with deployments at their maximum.",
+        f'{QUEUE_ID}: {{{{ printf "%.1f" $value }}}} jobs per replica with deployments at their maximum for <for>.',
         by="<queue>",
     ),
 )
@@ -76,8 +76,8 @@ POLL_ALERTS = (
         "critical",
         "5m",
         _project_error('=~"unauthorized|forbidden"'),
-        "The API refuses the project's key.",
-        f"{PROJECT}: API key refused for <for>.",
+        "API rejects the project's key.",
+        f"{PROJECT}: API key rejected for <for>.",
         by="<project>",
     ),
     Alert(
@@ -85,8 +85,8 @@ POLL_ALERTS = (
         "critical",
         "5m",
         _project_error('="payment_required"'),
-        "The project's spending limit is reached.",
-        f"{PROJECT}: API answers 402 Payment Required for <for>.",
+        "Project has reached its spending limit.",
+        f"{PROJECT}: API returned 402 Payment Required for <for>.",
         by="<project>",
     ),
     Alert(
@@ -97,8 +97,8 @@ POLL_ALERTS = (
         f"  time() - {one('together_deployment_last_success_timestamp_seconds')}\n"
         f"  unless on (<deployment>) {NOT_FOUND}\n"
         ") > <data_stale_seconds>",
-        "Deployments have not been read for too long.",
-        f"{PROJECT}: oldest data of a deployment is {{{{ $value | humanizeDuration }}}} old.",
+        "Deployment data is stale.",
+        f"{PROJECT}: last successful poll of a deployment was {{{{ $value | humanizeDuration }}}} ago.",
         by="<project>",
     ),
     Alert(
@@ -119,8 +119,8 @@ POLL_ALERTS = (
         "15m",
         f'sum by (<project>) (rate({REQUESTS}{{code="429"}}[<rate_limited_window>]))\n'
         f"/ on (<project>) sum by (<project>) (rate({REQUESTS}[<rate_limited_window>])) > <rate_limited_ratio>",
-        "The API rate-limits the exporter.",
-        f"{PROJECT}: {{{{ $value | humanizePercentage }}}} of the requests answered 429 Too Many Requests for <for>.",
+        "API is rate limiting the exporter.",
+        f"{PROJECT}: {{{{ $value | humanizePercentage }}}} of requests answered with 429 Too Many Requests for <for>.",
         by="<project>",
     ),
     Alert(
@@ -128,8 +128,8 @@ POLL_ALERTS = (
         "warning",
         "15m",
         "max by (<project>) (together_project_deployments) == 0\nand on (<project>) together:project_readable",
-        "The project has no deployments.",
-        f"{PROJECT}: polls work and return no deployments for <for>.",
+        "Project has no deployments.",
+        f"{PROJECT}: polls succeed but return no deployments for <for>.",
         by="<project>",
     ),
     Alert(
@@ -138,15 +138,15 @@ POLL_ALERTS = (
         "10m",
         NOT_FOUND,
         "Configured deployment does not exist.",
-        f"{WHO}: not found by the API for <for>.",
+        f"{DEPLOYMENT_ID}: not found by the API for <for>.",
     ),
     Alert(
         "TogetherSeriesDropped",
         "warning",
         "15m",
         "max by (<project>, reason) (together_project_items_dropped) > 0",
-        "The exporter leaves out some of what the API returns.",
-        f"{PROJECT}: {counted('item')} left out of /metrics ({{{{ $labels.reason }}}}) for <for>.",
+        "Exporter omits items returned by the API.",
+        f"{PROJECT}: {pluralize('item')} omitted from /metrics ({{{{ $labels.reason }}}}) for <for>.",
         by="<project>, reason",
     ),
 )

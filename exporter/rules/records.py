@@ -1,10 +1,10 @@
-"""Recording rules: what alerts are built on, and the use of GPUs."""
+"""Recording rules for alerts and GPU usage."""
 
 from __future__ import annotations
 
 from exporter.rules.alert import DESIRED, MAX, NOT_FOUND, READY, Record, one
 
-OWN_LABELS = "together:deployment_labels"  # made only where own labels are joined into alerts
+OWN_LABELS = "together:deployment_labels"  # generated only if alerts have deployment labels
 
 ALERT_RECORDS = (
     Record(
@@ -67,8 +67,8 @@ USAGE_RECORDS = (
         "group by (<project>) (together_project_poll_success == 1)\nor group by (<project>) (together_deployment_info)",
     ),
 )
-# Divided by the minutes in which something of the project was known: right with any number of samples, and for a
-# deployment that was there for a part of the hour. Once an hour, so that a new price does not change the past.
+# Divided by the minutes with data of the project: correct for any number of samples and for deployments that exist for
+# part of the hour. Evaluated hourly, so that a new price does not change the past.
 HOURLY_RECORDS = (
     Record(
         "together:deployment_gpu_hours",

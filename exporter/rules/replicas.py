@@ -1,8 +1,8 @@
-"""Alerts about replicas, counted by class of reason: a new replica's name does not start `for` anew."""
+"""Alerts about replicas, by class of reason: replacing a replica does not restart `for`."""
 
 from __future__ import annotations
 
-from exporter.rules.alert import READY, REPLICAS, WHO, Alert, one
+from exporter.rules.alert import DEPLOYMENT_ID, READY, REPLICAS, Alert, one
 
 RUNNING = one('together_deployment_replicas{status="Running"}')
 PRELOAD_STARTED = one("together_replica_volume_preload_started_timestamp_seconds", "replica")
@@ -24,31 +24,31 @@ REPLICA_ALERTS = (
         "10m",
         _of_class('="crash"', "reason_window"),
         "Replicas are crash looping.",
-        f"{WHO}: {REPLICAS} crash looping for <for>.",
+        f"{DEPLOYMENT_ID}: {REPLICAS} crash looping for <for>.",
     ),
     Alert(
         "TogetherReplicaOutOfMemory",
         "warning",
         "15m",
         _of_class('="memory"', "out_of_memory_window"),
-        "Replicas run out of memory again and again.",
-        f"{WHO}: {REPLICAS} killed for memory (OOMKilled) for <for>.",
+        "Replicas repeatedly run out of memory.",
+        f"{DEPLOYMENT_ID}: {REPLICAS} OOMKilled repeatedly for <for>.",
     ),
     Alert(
         "TogetherReplicaNoCapacity",
         "warning",
         "15m",
         _of_class('="capacity"', "reason_window"),
-        "There is no capacity for replicas.",
-        f"{WHO}: {REPLICAS} waiting for capacity for <for>.",
+        "No capacity for replicas.",
+        f"{DEPLOYMENT_ID}: {REPLICAS} waiting for capacity for <for>.",
     ),
     Alert(
         "TogetherReplicaImageOrVolume",
         "warning",
         "10m",
         _of_class('=~"image|volume|config"', "reason_window"),
-        "Replicas cannot start because of their image, volume or configuration.",
-        f"{WHO}: {REPLICAS} waiting for image, volume or configuration for <for>.",
+        "Replicas cannot start due to their image, volume or configuration.",
+        f"{DEPLOYMENT_ID}: {REPLICAS} waiting for image, volume or configuration for <for>.",
     ),
     Alert(
         "TogetherReplicaNotReady",
@@ -56,15 +56,15 @@ REPLICA_ALERTS = (
         "15m",
         f"{RUNNING}\n- on (<deployment>) {READY} > 0",
         "Replicas are running but not ready.",
-        f"{WHO}: {REPLICAS} running but not ready for <for>.",
+        f"{DEPLOYMENT_ID}: {REPLICAS} running but not ready for <for>.",
     ),
     Alert(
         "TogetherReplicaPreloadFailed",
         "warning",
         "5m",
         f"count by (<deployment>) (\n  {_preload('Failed')}\n)",
-        "Replicas failed to preload their volume.",
-        f"{WHO}: volume preload failed on {REPLICAS} for <for>.",
+        "Volume preload failed.",
+        f"{DEPLOYMENT_ID}: volume preload failed on {REPLICAS} for <for>.",
     ),
     Alert(
         "TogetherReplicaPreloadSlow",
@@ -74,7 +74,7 @@ REPLICA_ALERTS = (
         f"  time() - {PRELOAD_STARTED}\n"
         f"  and on (<deployment>, replica) {_preload('InProgress')}\n"
         ") > <preload_seconds>",
-        "Replicas are slow to preload their volume.",
-        f"{WHO}: a replica has been preloading its volume for {{{{ $value | humanizeDuration }}}}.",
+        "Volume preload is slow.",
+        f"{DEPLOYMENT_ID}: a replica has been preloading its volume for {{{{ $value | humanizeDuration }}}}.",
     ),
 )

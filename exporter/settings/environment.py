@@ -35,32 +35,32 @@ def value(environ: Mapping[str, str], variable: str) -> str | None:
 
 def settings(environ: Mapping[str, str]) -> tuple[dict[str, str], list[Problem]]:
     """The variables that set a key, by name, and a problem for each one that cannot."""
-    found, problems = {}, []
-    known = set(_known())
+    values, problems = {}, []
+    known_variables = set(_known_variables())
     for name in sorted(environ):
         if not name.upper().startswith(ENV_PREFIX) or SERVICE_LINK.fullmatch(name):
             continue
-        if name not in known and not name.startswith(OPEN_ENDED):
-            problems.append(Problem(_shown(name), "", _unknown(name, known)))
+        if name not in known_variables and not name.startswith(OPEN_ENDED):
+            problems.append(Problem(_shown(name), "", _unknown(name, known_variables)))
             continue
         try:
-            found[name] = value(environ, name) or ""
+            values[name] = value(environ, name) or ""
             if name in JSON_VARIABLES:
-                _check_json(found[name])
+                _check_json(values[name])
         except ValueError as error:
-            found.pop(name, None)
+            values.pop(name, None)
             problems.append(Problem(name, "", str(error)))
-    found.pop(FILE_VARIABLE, None)
-    return found, problems
+    values.pop(FILE_VARIABLE, None)
+    return values, problems
 
 
 def _check_json(text: str) -> None:
     try:
         has_null = _has_null(json.loads(text))
     except (ValueError, RecursionError):
-        raise ValueError("is not valid JSON, which lists and maps need; see docs/configuration.md") from None
+        raise ValueError("is not valid JSON; lists and maps must be JSON, see docs/configuration.md") from None
     if has_null:
-        raise ValueError("has a null; give it a value, or leave its key out")
+        raise ValueError("contains a null; set a value, or remove the key")
 
 
 def _has_null(value: object) -> bool:
@@ -73,12 +73,12 @@ def _shown(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
 
 
-def _unknown(name: str, known: set[str]) -> str:
-    same = {_plain(each): each for each in known}
+def _unknown(name: str, known_variables: set[str]) -> str:
+    same = {_plain(each): each for each in known_variables}
     near = difflib.get_close_matches(_plain(name), same, n=1)
     if near:
-        return f"is not a known variable; did you mean {same[near[0]]}?"
-    return "is not a known variable; unset it, or see the list in docs/configuration.md"
+        return f"unknown variable; did you mean {same[near[0]]}?"
+    return "is not a known_variables variable; unset it, or see the list in docs/configuration.md"
 
 
 def _plain(name: str) -> str:
@@ -86,7 +86,7 @@ def _plain(name: str) -> str:
     return re.sub("_+", "_", name.upper().removeprefix(ENV_PREFIX))
 
 
-def _known() -> Iterator[str]:
+def _known_variables() -> Iterator[str]:
     yield FILE_VARIABLE
     for path, section in SECTIONS.items():
         if "projects" not in path:  # a list: its keys have no variables

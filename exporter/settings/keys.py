@@ -73,18 +73,18 @@ def _settle(future: asyncio.Future[str], settle: Callable[[], None]) -> None:
         if not future.done():
             settle()
 
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+    with contextlib.suppress(RuntimeError):  # the loop is closed, the result is not needed
         future.get_loop().call_soon_threadsafe(unless_cancelled)
 
 
 def _checked(text: str, where: str) -> str:
     key = text.strip()
     if not key:
-        raise KeyUnusable(f"{where} is empty; put the project's API key there")
+        raise KeyUnusable(f"{where} is empty; write the project's API key to it")
     if reason := mistake(key):
         raise KeyUnusable(f"{where} {reason}")
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise KeyUnusable(f"{where} has characters that no API key has; put the key alone there")
+        raise KeyUnusable(f"{where} contains characters not allowed in an API key; remove everything but the key")
     return key
 
 

@@ -38,15 +38,17 @@ class Loaded:
     def open_key_files(self) -> list[tuple[str, str]]:
         """(project, file) for each file that holds a project's key and that everyone on the machine can read."""
         pairs = zip(self.projects, self.settings.projects, strict=True)
-        files = [(project.name, project.key.file or (self.file if given.api_key else "")) for project, given in pairs]
+        files = [
+            (project.name, project.key.file or (self.file if contents.api_key else "")) for project, contents in pairs
+        ]
         return [(name, file) for name, file in files if file and is_open(file)]
 
 
 def load(options: Mapping[str, Any], file: str | None = None) -> Loaded:
     """`options`: what the command line gave, nested as in the file. Raises ConfigError with every problem found."""
-    given, variables, problems = _sources(file)
-    place = _Place(options, variables, given)
-    settings, misfits = _settings(options, variables, given)
+    contents, variables, problems = _sources(file)
+    place = _Place(options, variables, contents)
+    settings, misfits = _settings(options, variables, contents)
     problems += [place.problem(*each) for each in misfits]
     if settings is None:
         raise ConfigError(_sorted(problems))
@@ -59,7 +61,7 @@ def load(options: Mapping[str, Any], file: str | None = None) -> Loaded:
         problems += error.problems
     if problems:
         raise ConfigError(_sorted(problems))
-    return Loaded(settings, tuple(projects), given.name, web)
+    return Loaded(settings, tuple(projects), contents.name, web)
 
 
 def _sources(file: str | None) -> tuple[ConfigFile, dict[str, str], list[Problem]]:
@@ -69,19 +71,19 @@ def _sources(file: str | None) -> tuple[ConfigFile, dict[str, str], list[Problem
             file = environment.value(os.environ, FILE_VARIABLE)
         except ValueError as error:
             raise ConfigError([Problem(FILE_VARIABLE, "", str(error))]) from None
-    given = config_file.read(file) if file is not None else ConfigFile()
-    _beside(given)
-    return given, variables, problems
+    contents = config_file.read(file) if file is not None else ConfigFile()
+    _resolve_relative_paths(contents)
+    return contents, variables, problems
 
 
-def _beside(given: ConfigFile) -> None:
+def _resolve_relative_paths(contents: ConfigFile) -> None:
     """Relative paths in the file are relative to it, wherever the exporter was started."""
-    folder = Path(given.name).parent
-    projects = given.values.get("projects")
+    folder = Path(contents.name).parent
+    projects = contents.values.get("projects")
     sections: list[tuple[Any, tuple[str, ...]]] = [
         (each, FILE_KEYS) for each in (projects if isinstance(projects, list) else [])
     ]
-    sections.append((given.values.get("web"), ("config_file",)))
+    sections.append((contents.values.get("web"), ("config_file",)))
     for section, keys in sections:
         for key in keys:
             if isinstance(section, dict) and isinstance(section.get(key), str) and section[key]:
@@ -89,7 +91,7 @@ def _beside(given: ConfigFile) -> None:
 
 
 def _settings(
-    options: Mapping[str, Any], variables: Mapping[str, str], given: ConfigFile
+    options: Mapping[str, Any], variables: Mapping[str, str], contents: ConfigFile
 ) -> tuple[Settings | None, list[tuple[KeyPath, str]]]:
     """None where there is something wrong with them, and what."""
     merged: dict[str, Any] = {}
@@ -112,7 +114,7 @@ def _settings(
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             assert isinstance(env_settings, EnvSettingsSource)  # noqa: S101 - for the type checker
             env_settings.env_vars = {name.lower(): value for name, value in variables.items()}
-            return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=given.values)
+            return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=contents.values)
 
     settings, refused = None, []
     try:

@@ -42,19 +42,19 @@ Pattern = Annotated[str, AfterValidator(_pattern), WithJsonSchema({"type": "stri
 def _poll_interval(text: object) -> float:
     seconds = parse(text)
     if seconds < MIN_POLL_INTERVAL:
-        raise ValueError("is too often for any API; write 100ms or more")
+        raise ValueError("must be at least 100ms")
     return seconds
 
 
 def _deployment_name(name: str) -> str:
     if name.strip() in {"", ".", ".."}:
-        raise ValueError("is not a deployment's name or ID")
+        raise ValueError("is not a valid deployment name or ID")
     return name
 
 
 def _telemetry_path(path: str) -> str:
     if not path.startswith("/") or not PATH.fullmatch(path[1:]) or path in RESERVED_PATHS:
-        raise ValueError("must be a path such as /metrics, and none of the exporter's other paths")
+        raise ValueError("must be a path such as /metrics that no other endpoint uses")
     return path
 
 
@@ -85,7 +85,7 @@ def _one_or_more(value: object) -> object:
 def _each_once(addresses: tuple[str, ...]) -> tuple[str, ...]:
     for address in addresses:
         if addresses.count(address) > 1 and parse_address(address).port:
-            raise ValueError(f'has "{address}" more than once; keep one')
+            raise ValueError(f'lists "{address}" more than once; keep one')
     return addresses
 
 
@@ -136,11 +136,11 @@ class DeploymentSettings(_Section):
 
     model_config = ConfigDict(json_schema_extra=_or_a_name)
 
-    name: Annotated[str, AfterValidator(_deployment_name)] = Field(description="The deployment's name or ID.")
+    name: Annotated[str, AfterValidator(_deployment_name)] = Field(description="Name or ID of the deployment.")
     poll_interval: PollInterval | None = Field(
-        None, description="How often to poll this deployment; the project's by default."
+        None, description="Poll interval of this deployment. Default: the project's."
     )
-    labels: LabelMap = Field(default_factory=dict, description="Your own labels of this deployment.")
+    labels: LabelMap = Field(default_factory=dict, description="Labels to export for this deployment.")
 
     @model_validator(mode="before")
     @classmethod
@@ -151,97 +151,111 @@ class DeploymentSettings(_Section):
 class LabelRuleSettings(_Section):
     """Labels for the deployments whose name matches."""
 
-    match: Pattern = Field(description="The regular expression that the whole name must match.")
-    labels: LabelMap = Field(description="The labels that matching deployments get.")
+    match: Pattern = Field(description="Regular expression (RE2, anchored) for the deployment name.")
+    labels: LabelMap = Field(description="Labels of matching deployments.")
 
 
 class ProjectSettings(_Section):
     """One Together project: what one API key sees."""
 
-    name: Name = Field("default", description="The label `project`.")
-    api_key_file: Name | None = Field(None, description="A file that holds the key; read again when it changes.")
-    api_key_env: Name | None = Field(None, description="The environment variable that holds the key.")
-    api_key: SecretStr | None = Field(None, description="The key itself; discouraged, files get copied.")
+    name: Name = Field("default", description="Value of the label `project`.")
+    api_key_file: Name | None = Field(None, description="File containing the API key; reloaded when it changes.")
+    api_key_env: Name | None = Field(None, description="Environment variable containing the API key.")
+    api_key: SecretStr | None = Field(None, description="The API key; discouraged, use api_key_file or api_key_env.")
     base_url: str | None = Field(
-        None, description=f"Where the API is; TOGETHER_BASE_URL or {DEFAULT_BASE_URL} by default."
+        None, description=f"Base URL of the API. Default: TOGETHER_BASE_URL, or {DEFAULT_BASE_URL}."
     )
     ca_file: Name | None = Field(
         None,
-        description="A PEM file with the certificate authority of base_url; SSL_CERT_FILE or the system's by default.",
+        description="PEM file with the CA certificate of base_url. Default: SSL_CERT_FILE, or the system's.",
     )
     fetch: Literal["each", "list"] | None = Field(
         None,
-        description="each: one request a deployment; list: one for the whole project. By default each where "
-        "`deployments` is given, else list.",
+        description="each: one request per deployment; list: one request per project. Default: each if "
+        "`deployments` is set, list otherwise.",
     )
     deployments: tuple[DeploymentSettings, ...] | None = Field(
-        None, description="The deployments to poll, by name or ID; absent: all that the key sees."
+        None, description="Deployments to poll, by name or ID. Default: all deployments of the project."
     )
     include: tuple[Pattern, ...] = Field(
-        (), min_length=1, description="Export only discovered deployments whose whole name matches one of these."
+        (),
+        min_length=1,
+        description="Export only discovered deployments that match a regular expression (RE2, anchored).",
     )
     exclude: tuple[Pattern, ...] = Field(
-        (), description="Do not export discovered deployments whose whole name matches one of these."
+        (),
+        description="Do not export discovered deployments that match a regular expression (RE2, anchored).",
     )
     labels: LabelMap = Field(
         default_factory=dict,
-        description="Your own labels of all deployments, exported by `together_deployment_labels` as `label_*`.",
+        description="Labels of all deployments, exported as `label_*` of `together_deployment_labels`.",
     )
     label_rules: tuple[LabelRuleSettings, ...] = Field(
-        (), description="Labels for deployments whose name matches; of several matching rules, the last one wins."
+        (), description="Labels by deployment name. The last matching rule takes precedence."
     )
     label_variables: Annotated[tuple[Name, ...], AfterValidator(_label_variables)] = Field(
-        (), description="Environment variables of a deployment whose plain value becomes a label; never a secret's."
+        (),
+        description="Environment variables of a deployment to export as labels; never secrets.",
     )
     max_requests_per_second: float = Field(
-        5.0, gt=0, le=1000, description="Never more than this to the API, retries included."
+        5.0, gt=0, le=1000, description="Maximum rate of requests to the API, including retries."
     )
-    queue: bool = Field(False, description="Also read each queue that scales a deployment, once per poll.")
-    queues: tuple[Name, ...] = Field((), description="Names of further queues to read.")
+    queue: bool = Field(False, description="Also poll the queues that scale deployments.")
+    queues: tuple[Name, ...] = Field((), description="Names of additional queues to poll.")
     revisions: bool = Field(
-        False, description="Also read a deployment's newest revision when its revision has changed."
+        False, description="Also fetch the newest revision of a deployment when its revision changes."
     )
-    replica_metrics: bool | None = Field(None, description="Overrides the general one for this project.")
-    poll_interval: PollInterval | None = Field(None, description="Overrides the general one for this project.")
-    poll_timeout: Duration | None = Field(None, description="Overrides the general one for this project.")
-    stale_after: Duration | None = Field(None, description="Overrides the general one for this project.")
+    replica_metrics: bool | None = Field(None, description="Overrides the global setting for this project.")
+    poll_interval: PollInterval | None = Field(None, description="Overrides the global setting for this project.")
+    poll_timeout: Duration | None = Field(None, description="Overrides the global setting for this project.")
+    stale_after: Duration | None = Field(None, description="Overrides the global setting for this project.")
 
     @model_validator(mode="after")
     def _one_key(self) -> Self:
-        given = [name for name in ("api_key_file", "api_key_env", "api_key") if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise ValueError(f"has {' and '.join(given)}; keep one")
+        configured = [name for name in ("api_key_file", "api_key_env", "api_key") if getattr(self, name) is not None]
+        if len(configured) > 1:
+            raise ValueError(f"has {' and '.join(configured)}; keep one")
         return self
 
 
 class WebSettings(_Section):
     listen_address: ListenAddresses = Field(
-        (":10170",), description="Host and port to listen on, or a list of them; no host means all addresses."
+        (":10170",), description="Address to listen on, or a list of addresses. Without a host, all interfaces."
     )
     telemetry_path: Annotated[str, AfterValidator(_telemetry_path)] = Field(
-        "/metrics", description="Where the metrics are."
+        "/metrics", description="Path under which metrics are exposed."
     )
     route_prefix: Annotated[str, AfterValidator(_route_prefix)] = Field(
-        "", description="A path that all others are below, such as /together, for a proxy that does not strip it."
+        "", description="Prefix of all paths, such as /together, for a reverse proxy that does not strip it."
     )
     config_file: Name | None = Field(
-        None, description="TLS and basic auth, in the format of Prometheus' exporter-toolkit."
+        None, description="File with TLS and basic auth settings, in the format of Prometheus' exporter-toolkit."
     )
-    enable_lifecycle: bool = Field(False, description="Allow POST /-/reload.")
+    enable_lifecycle: bool = Field(False, description="Enable reload via POST /-/reload.")
     max_connections: int = Field(
-        512, ge=1, le=MAX_COUNT, description="Connections at a time; the longest idle one makes room."
+        512,
+        ge=1,
+        le=MAX_COUNT,
+        description="Maximum number of connections. At the limit the longest idle connection is closed.",
     )
-    max_requests: int = Field(40, ge=1, le=MAX_COUNT, description="Scrapes at a time; the next one is answered 503.")
+    max_requests: int = Field(
+        40,
+        ge=1,
+        le=MAX_COUNT,
+        description="Maximum number of concurrent scrapes. Further scrapes are answered with 503.",
+    )
 
 
 class LogSettings(_Section):
-    level: Literal["debug", "info", "warn", "error"] = Field("info", description="The least severe level to log.")
-    format: Literal["logfmt", "json"] = Field("logfmt", description="The form of a log line.")
+    level: Literal["debug", "info", "warn", "error"] = Field(
+        "info", description="Only log messages with this severity or above."
+    )
+    format: Literal["logfmt", "json"] = Field("logfmt", description="Output format of log messages.")
 
 
 class ShardSettings(_Section):
-    index: int = Field(0, ge=0, le=MAX_COUNT, description="Which shard this exporter is, from 0.")
-    total: int = Field(1, ge=1, le=MAX_COUNT, description="How many shards share the deployments.")
+    index: int = Field(0, ge=0, le=MAX_COUNT, description="Index of this shard, starting at 0.")
+    total: int = Field(1, ge=1, le=MAX_COUNT, description="Total number of shards.")
 
 
 class Settings(BaseSettings):
@@ -256,25 +270,29 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    poll_interval: PollInterval = Field(30.0, description="How often each deployment or project is polled.")
-    poll_timeout: Duration = Field(10.0, description="One deadline over a whole poll: connect, retries, body.")
+    poll_interval: PollInterval = Field(30.0, description="Poll interval of deployments and projects.")
+    poll_timeout: Duration = Field(
+        10.0, description="Deadline of a poll, including connect, retries and reading the body."
+    )
     stale_after: Duration | None = Field(
         None,
-        description="How long the last known state is shown while polls fail; by default 5m, or 3 times the "
-        "project's longest poll interval where that is longer.",
+        description="How long the last known state is exported while polls fail. Default: 5m, or 3 times the "
+        "longest poll interval of the project if that is longer.",
     )
     projects: tuple[ProjectSettings, ...] = Field(
-        (ProjectSettings(),), min_length=1, description="The projects to poll; by default the one of TOGETHER_API_KEY."
+        (ProjectSettings(),), min_length=1, description="Projects to poll. Default: the project of TOGETHER_API_KEY."
     )
-    replica_metrics: bool = Field(True, description="Per-replica series; false keeps only the counts per status.")
+    replica_metrics: bool = Field(
+        True, description="Export per-replica series; if false, only counts per status and reason."
+    )
     max_replicas_per_deployment: int = Field(
-        200, ge=0, le=MAX_COUNT, description="Replicas that get series of their own."
+        200, ge=0, le=MAX_COUNT, description="Maximum number of replicas per deployment with per-replica series."
     )
     max_deployments_per_project: int = Field(
-        10_000, ge=1, le=MAX_COUNT, description="Deployments of a project that are exported."
+        10_000, ge=1, le=MAX_COUNT, description="Maximum number of deployments exported per project."
     )
     gpu_hourly_cost: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
-        default_factory=dict, description="Your own prices of one GPU hour, by GPU type; none are built in."
+        default_factory=dict, description="Price of one GPU hour by GPU type; no prices are built in."
     )
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()

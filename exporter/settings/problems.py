@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # the health check reads files too, and starts every few seco
     from pydantic_core import ErrorDetails
 
 EXIT_CODE = 2
-# For readers who do not know Python; pydantic's own message stands for what is not here.
+# Messages without Python terms. Other errors show pydantic's message.
 HINTS = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
@@ -22,12 +22,12 @@ HINTS = {
     "int_parsing": "must be a whole number",
     "int_type": "must be a whole number",
     "list_type": "must be a list",
-    "missing": "is missing; add it",
+    "missing": "is required; add it",
     "model_type": "must be a mapping of keys and values",
     "string_too_short": "must not be empty; give it a value, or remove it",
     "string_unicode": "has a lone surrogate, which is not a character; remove it",
     "string_type": "must be text; put it in quotes",
-    "too_short": "must not be empty; list something, or remove it",
+    "too_short": "must not be empty; add an item, or remove it",
     "tuple_type": "must be a list",
 }
 
@@ -55,7 +55,7 @@ class ConfigError(Exception):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         more = len(self.problems) - 1
-        super().__init__(f"{self.problems[0]}" + (f"; and {more} more: see together-exporter check" if more else ""))
+        super().__init__(f"{self.problems[0]}" + (f"; {more} more: run together-exporter check" if more else ""))
 
 
 def show_key(path: Sequence[str | int]) -> str:
@@ -64,22 +64,22 @@ def show_key(path: Sequence[str | int]) -> str:
     return text.removeprefix(".")
 
 
-def message(error: ErrorDetails, known: Mapping[tuple[str, ...], Sequence[str]]) -> str:
-    """The hint for one of pydantic's errors; `known`: the keys of each section, for near misses."""
+def message(error: ErrorDetails, known_keys: Mapping[tuple[str, ...], Sequence[str]]) -> str:
+    """The hint for one of pydantic's errors; `known_keys`: the keys of each section, for suggestions."""
     kind = error["type"]
     if kind == "value_error":
         return str(error["ctx"]["error"])
     if kind == "extra_forbidden":
-        return _unknown_key(error["loc"], known)
+        return _unknown_key(error["loc"], known_keys)
     if kind == "literal_error":
         return f"must be {error['ctx']['expected']}"
     return HINTS.get(kind, error["msg"].replace("Input should be", "must be"))
 
 
-def _unknown_key(path: tuple[Any, ...], known: Mapping[tuple[str, ...], Sequence[str]]) -> str:
+def _unknown_key(path: tuple[Any, ...], known_keys: Mapping[tuple[str, ...], Sequence[str]]) -> str:
     section = tuple(step for step in path[:-1] if isinstance(step, str))
-    choices = known.get(section, ())
+    choices = known_keys.get(section, ())
     near = difflib.get_close_matches(str(path[-1]), choices, n=1)
     if near:
-        return f'is not a known key; did you mean "{near[0]}"?'
-    return f"is not a known key; known here: {', '.join(choices)}"
+        return f'unknown key; did you mean "{near[0]}"?'
+    return f"unknown key; supported keys: {', '.join(choices)}"

@@ -70,12 +70,12 @@ class Project:
 def resolve(settings: Settings, environ: Mapping[str, str], locate: Locate) -> tuple[list[Project], list[Problem]]:
     """The projects that can be polled, and everything that does not fit together. `locate`: names a key's place."""
     projects, problems = [], [locate(*each) for each in _conflicts(settings)]
-    for index, given in enumerate(settings.projects):
+    for index, section in enumerate(settings.projects):
 
         def locate_in(path: KeyPath, text: str, index: int = index) -> Problem:
             return locate(("projects", index, *path), text)
 
-        resolver = _Resolver(given, settings, environ, locate_in)
+        resolver = _Resolver(section, settings, environ, locate_in)
         project = resolver.project()
         problems += resolver.problems
         if not resolver.problems:
@@ -83,62 +83,64 @@ def resolve(settings: Settings, environ: Mapping[str, str], locate: Locate) -> t
     return projects, problems
 
 
-def key_place(given: ProjectSettings) -> str:
+def key_place(section: ProjectSettings) -> str:
     """Where the project's key comes from, as `check` prints it."""
-    if given.api_key_file is not None:
-        return f"the file {given.api_key_file}"
-    if given.api_key is not None:
+    if section.api_key_file is not None:
+        return f"the file {section.api_key_file}"
+    if section.api_key is not None:
         return "the configuration itself"
-    return f"the variable {given.api_key_env or API_KEY_VARIABLE}"
+    return f"the variable {section.api_key_env or API_KEY_VARIABLE}"
 
 
 class _Resolver:
     """One project. What cannot be resolved becomes a problem, and the project is not to be used."""
 
-    def __init__(self, given: ProjectSettings, settings: Settings, environ: Mapping[str, str], locate: Locate) -> None:
-        self._given = given
+    def __init__(
+        self, section: ProjectSettings, settings: Settings, environ: Mapping[str, str], locate: Locate
+    ) -> None:
+        self._section = section
         self._settings = settings
         self._environ = environ
         self._locate = locate
         self.problems: list[Problem] = []
 
     def project(self) -> Project:
-        given, settings = self._given, self._settings
-        interval = given.poll_interval or settings.poll_interval
+        section, settings = self._section, self._settings
+        interval = section.poll_interval or settings.poll_interval
         intervals = None
-        if given.deployments is not None:
-            intervals = {d.name: d.poll_interval or interval for d in given.deployments}
+        if section.deployments is not None:
+            intervals = {d.name: d.poll_interval or interval for d in section.deployments}
         url = self._base_url()
         proxy = self._proxy(url)
         longest = max((intervals or {}).values(), default=interval)
         project = Project(
-            name=given.name,
+            name=section.name,
             base_url=url,
             key=self._key(),
             proxy=proxy,
             tls=self._tls(url, proxy),
-            fetch=given.fetch or ("list" if intervals is None else "each"),
+            fetch=section.fetch or ("list" if intervals is None else "each"),
             deployments=intervals,
-            include=given.include,
-            exclude=given.exclude,
-            labels=_labels(given),
-            max_requests_per_second=given.max_requests_per_second,
-            queue=given.queue,
-            queues=given.queues,
-            revisions=given.revisions,
-            replica_metrics=settings.replica_metrics if given.replica_metrics is None else given.replica_metrics,
+            include=section.include,
+            exclude=section.exclude,
+            labels=_labels(section),
+            max_requests_per_second=section.max_requests_per_second,
+            queue=section.queue,
+            queues=section.queues,
+            revisions=section.revisions,
+            replica_metrics=settings.replica_metrics if section.replica_metrics is None else section.replica_metrics,
             poll_interval=interval,
-            poll_timeout=given.poll_timeout or settings.poll_timeout,
-            stale_after=given.stale_after or settings.stale_after or max(STALE_AFTER, STALE_POLLS * longest),
+            poll_timeout=section.poll_timeout or settings.poll_timeout,
+            stale_after=section.stale_after or settings.stale_after or max(STALE_AFTER, STALE_POLLS * longest),
         )
-        self.problems += [self._locate(*each) for each in _misfits(given, project)]
+        self.problems += [self._locate(*each) for each in _misfits(section, project)]
         return project
 
     def _base_url(self) -> str:
-        """The default where the given one cannot be used."""
+        """The configured or default base URL; the default if the configured one is invalid."""
         try:
-            if self._given.base_url is not None:
-                return base_url(self._given.base_url)
+            if self._section.base_url is not None:
+                return base_url(self._section.base_url)
         except ValueError as error:
             self.problems.append(self._locate(("base_url",), str(error)))
         try:
@@ -156,22 +158,22 @@ class _Resolver:
 
     def _tls(self, url: str, proxy: SecretStr | None) -> ssl.SSLContext | None:
         urls = (url, proxy.get_secret_value() if proxy else "")
-        if self._given.ca_file is None and not any(each.lower().startswith("https:") for each in urls):
+        if self._section.ca_file is None and not any(each.lower().startswith("https:") for each in urls):
             return None
         try:
-            return trust.tls_context(self._given.ca_file, self._environ)
+            return trust.tls_context(self._section.ca_file, self._environ)
         except trust.TrustRefused as error:
             at = self._locate(("ca_file",), str(error))
             self.problems.append(Problem(error.variable, "", str(error)) if error.variable else at)
         return None
 
     def _key(self) -> KeySource:
-        given = self._given
-        if given.api_key_file is not None:
-            return self._usable(KeySource(file=given.api_key_file), "api_key_file")
-        if given.api_key is not None:
-            return self._usable(KeySource(value=given.api_key), "api_key")
-        variable = given.api_key_env or API_KEY_VARIABLE
+        section = self._section
+        if section.api_key_file is not None:
+            return self._usable(KeySource(file=section.api_key_file), "api_key_file")
+        if section.api_key is not None:
+            return self._usable(KeySource(value=section.api_key), "api_key")
+        variable = section.api_key_env or API_KEY_VARIABLE
         try:
             text = environment.value(self._environ, variable)
         except ValueError as error:
@@ -193,7 +195,7 @@ class _Resolver:
 
     def _key_problem(self, variable: str, text: str | None) -> Problem:
         """Of a variable that holds a key; `text` None where it is not set."""
-        if self._given.api_key_env is not None:
+        if self._section.api_key_env is not None:
             text = text or "is not set; set it to the project's API key"
             return self._locate(("api_key_env",), f"{variable} {text}")
         if text is not None:
@@ -201,12 +203,12 @@ class _Resolver:
         return self._locate((), f"has no API key; set {variable}, or give api_key_file")
 
 
-def _labels(given: ProjectSettings) -> Labels:
+def _labels(section: ProjectSettings) -> Labels:
     return Labels(
-        common=exported(given.labels),
-        variables={variable: exported_name(variable) for variable in given.label_variables},
-        rules=tuple(LabelRule(rule.match, exported(rule.labels)) for rule in given.label_rules),
-        deployments={d.name: exported(d.labels) for d in given.deployments or () if d.labels},
+        common=exported(section.labels),
+        variables={variable: exported_name(variable) for variable in section.label_variables},
+        rules=tuple(LabelRule(rule.match, exported(rule.labels)) for rule in section.label_rules),
+        deployments={d.name: exported(d.labels) for d in section.deployments or () if d.labels},
     )
 
 
@@ -220,18 +222,18 @@ def _conflicts(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
         yield ("shard", "index"), f"must be below shard.total, which is {settings.shard.total}"
 
 
-def _misfits(given: ProjectSettings, project: Project) -> Iterator[tuple[KeyPath, str]]:
+def _misfits(section: ProjectSettings, project: Project) -> Iterator[tuple[KeyPath, str]]:
     """Keys of one project that do not fit together."""
-    for name, count in Counter(d.name for d in given.deployments or ()).items():
+    for name, count in Counter(d.name for d in section.deployments or ()).items():
         if count > 1:
             yield ("deployments",), f'"{name}" is listed {count} times; keep one'
-    if project.fetch == "each" and not given.deployments:
+    if project.fetch == "each" and not section.deployments:
         yield ("fetch",), "each needs `deployments`; list them, or write fetch: list to discover them"
-    if given.deployments is not None and not given.deployments:
+    if section.deployments is not None and not section.deployments:
         yield ("deployments",), "is empty; list names or IDs, or remove the key to discover all"
-    if given.deployments is not None and (given.include or given.exclude):
-        yield ("include" if given.include else "exclude",), "is for discovery; remove it or `deployments`"
-    if project.fetch == "list" and any(d.poll_interval for d in given.deployments or ()):
+    if section.deployments is not None and (section.include or section.exclude):
+        yield ("include" if section.include else "exclude",), "is for discovery; remove it or `deployments`"
+    if project.fetch == "list" and any(d.poll_interval for d in section.deployments or ()):
         yield ("deployments",), "a poll_interval of its own needs fetch: each; a list is fetched as a whole"
     slowest = max((project.deployments or {}).values(), default=project.poll_interval)
     if project.stale_after < slowest:

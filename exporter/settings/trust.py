@@ -49,7 +49,7 @@ def _from_file(name: str, variable: str | None, directory: str) -> ssl.SSLContex
     except Unreadable as error:
         raise TrustRefused(variable, f"{name} {error}") from None
     except (ssl.SSLError, OSError):
-        text = f"{name} holds no valid PEM certificates; name a file with your certificate authority"
+        text = f"{name} contains no valid PEM certificates; set it to a file with your CA certificate"
         raise TrustRefused(variable, text) from None
 
 

@@ -41,10 +41,10 @@ def base_url(text: str) -> str:
     text = text.strip()
     url = checked(text, ("http", "https"))
     if url.userinfo:
-        raise ValueError("has a user name or password, which logs would show; remove it")
+        raise ValueError("must not contain a user name or password; remove it")
     if url.query or "?" in text:
-        raise ValueError('has a query; remove everything from "?" on')
+        raise ValueError('must not have a query; remove "?" and everything after it')
     if url.fragment or "#" in text:
-        raise ValueError('has a fragment; remove everything from "#" on')
+        raise ValueError('must not have a fragment; remove "#" and everything after it')
     path = text.rstrip("/")
     return path if path.endswith("/v1") else f"{path}/v1"

@@ -1,4 +1,4 @@
-"""Text that cannot be meant as it stands, wherever it was written."""
+"""Detects invalid text in configured values."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def mistake(text: str) -> str | None:
     if len(text) >= MIN_QUOTED and text[0] == text[-1] and text[0] in "\"'":
         return "has quotes around its value, as docker --env-file keeps them; remove the quotes"
     if UNEXPANDED.search(text):
-        return "holds a variable reference that nothing expanded; write the value itself"
+        return "contains an unexpanded variable reference; write the value itself"
     return None
 
 
 def unprintable(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
     """Where keys and texts have what no name has, whatever they are for, and what to do."""
     if isinstance(value, str):
-        if found := NO_TEXT.search(value):
-            kind = "lone surrogate" if "\ud800" <= found[0] <= "\udfff" else "control character"
-            yield path, f"has a {kind} (U+{ord(found[0]):04X}); remove it"
+        if match := NO_TEXT.search(value):
+            kind = "lone surrogate" if "\ud800" <= match[0] <= "\udfff" else "control character"
+            yield path, f"has a {kind} (U+{ord(match[0]):04X}); remove it"
     elif isinstance(value, Mapping):
         for key, below in value.items():
             yield from unprintable(key, (*path, key))

@@ -11,14 +11,14 @@ import structlog
 from exporter.settings.problems import ConfigError
 from exporter.settings.web_config import WebConfig, read
 
-RETRY = 5.0  # s; how often a bad file is read again though it looks the same: one that it names may have come
+RETRY_INTERVAL = 5.0  # s between reads of an unchanged invalid file; a file that it references may have been added
 
 Stamp = tuple[tuple[int, ...] | None, ...]
 log = structlog.get_logger()
 
 
 class WatchedWebConfig:
-    """`name` None: there is no file, ever. A bad file leaves the one before it in force."""
+    """`name` None: no file is configured. An invalid file keeps the previous configuration active."""
 
     def __init__(self, name: str | None, first: WebConfig) -> None:
         self._name = name
@@ -41,15 +41,19 @@ class WatchedWebConfig:
         try:
             self._config = read(name)
         except ConfigError as error:
-            self._next_try = time.monotonic() + RETRY
+            self._next_try = time.monotonic() + RETRY_INTERVAL
             if self.problem != str(error):
-                log.error("web configuration refused", error=str(error), effect="the one before stays")
+                log.error(
+                    "web configuration reload failed",
+                    error=str(error),
+                    effect="previous web configuration stays active",
+                )
             self.problem = str(error)
             return
         self._stamp = _stamp(self._config.files)
         self._next_try = float("inf")
         self.problem = None
-        log.info("web configuration read again", file=name)
+        log.info("web configuration reloaded", file=name)
 
 
 def _stamp(files: Iterable[str]) -> Stamp:
@@ -58,7 +62,7 @@ def _stamp(files: Iterable[str]) -> Stamp:
 
 def _stat(file: str) -> tuple[int, ...] | None:
     try:
-        found = os.stat(file)
+        status = os.stat(file)
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -79,13 +79,13 @@ class WebConfig:
 
 def _bcrypt_hash(secret: SecretStr) -> SecretStr:
     if not BCRYPT.fullmatch(secret.get_secret_value()):
-        raise ValueError("is not a bcrypt hash; make one with: htpasswd -nBC 10 USER")
+        raise ValueError("is not a bcrypt hash; create one with: htpasswd -nBC 10 USER")
     return secret
 
 
 def _client_auth(kind: str) -> str:
     if kind in UNVERIFIED:
-        raise ValueError(f"{kind} takes certificates that nobody verified; write RequireAndVerifyClientCert")
+        raise ValueError(f"{kind} accepts unverified certificates; use RequireAndVerifyClientCert")
     if kind not in CLIENT_AUTH:
         raise ValueError(f"must be one of {', '.join(CLIENT_AUTH)}")
     return kind
@@ -93,7 +93,7 @@ def _client_auth(kind: str) -> str:
 
 def _cipher(name: str) -> str:
     if name in TLS13_ONLY:
-        raise ValueError(f"{name} is of TLS 1.3, whose suites are fixed; remove it")
+        raise ValueError(f"{name} is a TLS 1.3 cipher suite, which cannot be configured; remove it")
     if name not in CIPHERS:
         raise ValueError(f"must be one of {', '.join(CIPHERS)}")
     return name
@@ -101,14 +101,14 @@ def _cipher(name: str) -> str:
 
 def _header(name: str) -> str:
     if name not in HEADERS:
-        raise ValueError(f"is not a header that can be set; write one of {', '.join(HEADERS)}")
+        raise ValueError(f"is not a supported header; use one of {', '.join(HEADERS)}")
     return name
 
 
-def _http2(wanted: bool) -> bool:
-    if wanted:
-        raise ValueError("is not supported, the exporter speaks HTTP/1.1; write false or remove it")
-    return wanted
+def _http2(enabled: bool) -> bool:
+    if enabled:
+        raise ValueError("HTTP/2 is not supported; set it to false or remove it")
+    return enabled
 
 
 Version = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
@@ -164,7 +164,7 @@ class HttpServerConfig(_Section):
             if value and choices and value.lower() not in choices:
                 raise ValueError(f"{name} must be {' or '.join(choices)}")
             if not value.isprintable() or not value.isascii():
-                raise ValueError(f"{name} has characters that no header has")
+                raise ValueError(f"{name} contains characters not allowed in a header")
         return self
 
 
@@ -190,18 +190,18 @@ KNOWN_KEYS: dict[tuple[str, ...], tuple[str, ...]] = {
 
 def read(name: str) -> WebConfig:
     """Raises ConfigError with everything that is wrong with the file or with the files it names."""
-    given = config_file.read(name)
+    contents = config_file.read(name)
     try:
-        parsed = WebConfigFile.model_validate(given.values)
+        parsed = WebConfigFile.model_validate(contents.values)
     except ValidationError as error:
         raise ConfigError(
-            [_problem(given, d["loc"], message(d, KNOWN_KEYS)) for d in error.errors(include_url=False)]
+            [_problem(contents, d["loc"], message(d, KNOWN_KEYS)) for d in error.errors(include_url=False)]
         ) from None
     tls = parsed.tls_server_config
     folder = Path(name).parent
     rate = parsed.rate_limit
     return WebConfig(
-        tls=_context(tls, given, folder) if tls else None,
+        tls=_context(tls, contents, folder) if tls else None,
         allowed_sans=frozenset(tls.client_allowed_sans if tls else ()),
         users={user: secret.get_secret_value().encode() for user, secret in parsed.basic_auth_users.items()},
         headers={name: value for name, value in parsed.http_server_config.headers.items() if value},
@@ -215,7 +215,7 @@ def _files(tls: TlsServerConfig | None, folder: Path) -> list[str]:
     return [str(folder / name) for name in names if name]
 
 
-def _context(tls: TlsServerConfig, given: ConfigFile, folder: Path) -> ssl.SSLContext:
+def _context(tls: TlsServerConfig, contents: ConfigFile, folder: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version, context.maximum_version = VERSIONS[tls.min_version], VERSIONS[tls.max_version]
     if tls.cipher_suites:
@@ -224,14 +224,14 @@ def _context(tls: TlsServerConfig, given: ConfigFile, folder: Path) -> ssl.SSLCo
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     if tls.curve_preferences:
         context.set_ecdh_curve(CURVES[tls.curve_preferences[0]])
-    _load_certificate(context, tls, given, folder)
-    _load_client_authority(context, tls, given, folder)
+    _load_certificate(context, tls, contents, folder)
+    _load_client_authority(context, tls, contents, folder)
     return context
 
 
-def _load_certificate(context: ssl.SSLContext, tls: TlsServerConfig, given: ConfigFile, folder: Path) -> None:
-    cert = _existing(given, "cert_file", folder, tls.cert_file)
-    key = _existing(given, "key_file", folder, tls.key_file)
+def _load_certificate(context: ssl.SSLContext, tls: TlsServerConfig, contents: ConfigFile, folder: Path) -> None:
+    cert = _existing(contents, "cert_file", folder, tls.cert_file)
+    key = _existing(contents, "key_file", folder, tls.key_file)
     what = f"{cert} and {key}" if cert and key else "cert and key"
     try:
         with contextlib.ExitStack() as stack:
@@ -239,10 +239,10 @@ def _load_certificate(context: ssl.SSLContext, tls: TlsServerConfig, given: Conf
             key = key or stack.enter_context(_as_file(tls.key.get_secret_value() if tls.key else ""))
             context.load_cert_chain(cert, key, password=lambda: "")  # an encrypted key must not ask the terminal
     except (ssl.SSLError, ValueError):
-        text = f"{what} are not a certificate and its unencrypted private key in PEM; check that they belong together"
-        raise ConfigError([_problem(given, ("tls_server_config",), text)]) from None
+        text = f"{what} are not a PEM certificate with its unencrypted private key; check that they match"
+        raise ConfigError([_problem(contents, ("tls_server_config",), text)]) from None
     except OSError as error:
-        raise ConfigError([_problem(given, ("tls_server_config",), f"{what}: {error.strerror}")]) from None
+        raise ConfigError([_problem(contents, ("tls_server_config",), f"{what}: {error.strerror}")]) from None
 
 
 @contextlib.contextmanager
@@ -261,18 +261,18 @@ def _as_file(text: str) -> Iterator[str]:
             yield file.name
 
 
-def _load_client_authority(context: ssl.SSLContext, tls: TlsServerConfig, given: ConfigFile, folder: Path) -> None:
-    name = _existing(given, "client_ca_file", folder, tls.client_ca_file)
+def _load_client_authority(context: ssl.SSLContext, tls: TlsServerConfig, contents: ConfigFile, folder: Path) -> None:
+    name = _existing(contents, "client_ca_file", folder, tls.client_ca_file)
     try:
         if name or tls.client_ca:
             context.load_verify_locations(cafile=name, cadata=tls.client_ca)
     except (ssl.SSLError, ValueError, OSError):
-        text = f"{name or 'client_ca'} holds no PEM certificate"
-        raise ConfigError([_problem(given, ("tls_server_config",), text)]) from None
+        text = f"{name or 'client_ca'} contains no PEM certificate"
+        raise ConfigError([_problem(contents, ("tls_server_config",), text)]) from None
     context.verify_mode = CLIENT_AUTH[tls.client_auth_type]
 
 
-def _existing(given: ConfigFile, key: str, folder: Path, name: str | None) -> str | None:
+def _existing(contents: ConfigFile, key: str, folder: Path, name: str | None) -> str | None:
     """The file as it is to be opened: relative ones lie beside the web configuration."""
     if name is None:
         return None
@@ -280,10 +280,10 @@ def _existing(given: ConfigFile, key: str, folder: Path, name: str | None) -> st
     try:
         read_bytes(path, MAX_PEM)
     except Unreadable as error:
-        raise ConfigError([_problem(given, ("tls_server_config", key), f"{path} {error}")]) from None
+        raise ConfigError([_problem(contents, ("tls_server_config", key), f"{path} {error}")]) from None
     return path
 
 
-def _problem(given: ConfigFile, location: KeyPath | tuple[Any, ...], text: str) -> Problem:
+def _problem(contents: ConfigFile, location: KeyPath | tuple[Any, ...], text: str) -> Problem:
     path = tuple(step for step in location if step != "[key]")
-    return given.problem(path, text)
+    return contents.problem(path, text)

@@ -1,4 +1,4 @@
-"""The simulator as a server of its own, until it is told to stop."""
+"""The `simulate` command: runs the simulator until stopped."""
 
 from __future__ import annotations
 

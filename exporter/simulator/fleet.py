@@ -89,7 +89,7 @@ class Fleet:
         return _iso(self._started + moment / self._speed)
 
     def queue(self, name: str) -> Queue:
-        """Any queue; one that nobody has used is empty."""
+        """A queue; unused queues are empty."""
         return self._queues.setdefault(name, Queue())
 
     def queue_json(self, name: str) -> dict[str, int]:

@@ -96,7 +96,7 @@ class Replica:
         self._then(BACKOFF, lambda: self._try(3, self._serve_until_killed))
 
     def flap(self) -> None:
-        """Fails its readiness probe for a while, again and again."""
+        """Repeatedly fails its readiness probe for a while."""
         self._cancel()
         self._set("Running", text=UNREADY)
         self._note("unready")

@@ -1,1 +1,1 @@
-"""What is known of deployments, queues and projects; pure: the time is an argument."""
+"""State of deployments, queues and projects. Pure: the time is an argument."""

@@ -1,4 +1,4 @@
-"""What happened to a deployment between polls, counted from one answer to the next. Every count is a lower bound."""
+"""Counts changes of a deployment between consecutive responses. Every count is a lower bound."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from exporter.api.models import Deployment, Replica
 from exporter.state.instant import Instant
 from exporter.state.reasons import ReasonClass, reason_class
 
-STATUSES = ("Updating", "Scaling", "Ready", "Failed", "ScaledToZero")  # that the API documents
-MAX_STATUSES = 50  # further ones that are counted apart for one deployment
-OTHER = "other"  # what further ones are counted as
+STATUSES = ("Updating", "Scaling", "Ready", "Failed", "ScaledToZero")  # documented by the API
+MAX_STATUSES = 50  # distinct statuses counted per deployment
+OTHER = "other"  # counts all statuses above the limit
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """One replica as it was last listed. `ended_as`: the class of the last reason it gave. `appeared`: seconds since
-    1970; None for one that was there at the first sight of the deployment, and after its first readiness."""
+    """A replica as last listed. `ended_as`: class of its last reason. `appeared`: Unix time; None for replicas present
+    when the deployment was first observed, and after first readiness."""
 
     ended_as: ReasonClass
     ready_since: float | str | None
@@ -46,7 +46,7 @@ NOTHING = Counts()
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Counters belong to `id` and the name that the deployment is shown by; None until it is shown.
+    """Counters belong to `id` and the exported name of the deployment; None until it is exported.
 
     `status`: the last one seen. `since`: when it was first seen, in seconds since 1970. `saw_change`: whether it was
     another one before; if not, it may be older. `lives`: by replica; None before the first answer that lists any."""
@@ -60,7 +60,7 @@ class History:
     counts: Counts = NOTHING
 
     def after(self, deployment: Deployment, now: Instant) -> History:
-        """With what the answer shows; this very object where it shows nothing new. Another ID starts afresh."""
+        """Updated with a response; the same object if nothing changed. A different ID resets the history."""
         if self.id is not None and deployment.id is not None and deployment.id != self.id:
             return History().after(deployment, now)
         counts = self._with_status(deployment.status)
@@ -74,7 +74,7 @@ class History:
         return History(id_, self.shown_as, status, since, saw_change, lives, counts)
 
     def named(self, name: str) -> History:
-        """As shown by this name; under another one than before, the counters start again."""
+        """With this exported name; a changed name resets the counters."""
         counts = self.counts if self.shown_as is None else NOTHING
         return replace(self, shown_as=name, counts=counts)
 
@@ -90,7 +90,7 @@ class History:
     def _with_replicas(
         self, events: Mapping[str, Replica] | None, counts: Counts, now: Instant
     ) -> tuple[Mapping[str, Life] | None, Counts]:
-        """None for `events` is unknown, not "all ended"."""
+        """`events` None: unknown, not "all ended"."""
         if events is None:
             return self.lives, counts
         if self.lives is None:

@@ -1,4 +1,4 @@
-"""A moment."""
+"""Points in time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Instant(NamedTuple):
-    """One moment on two clocks, in seconds: ages come from `monotonic`, which never steps; `unix` is for show."""
+    """A point in time on two clocks, in seconds: `monotonic` for ages, `unix` for display."""
 
     monotonic: float
     unix: float

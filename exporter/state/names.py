@@ -1,4 +1,4 @@
-"""By which name each deployment of a project is shown: computed from all of them, whatever came first."""
+"""Assigns the exported names of a project's deployments, computed from all of them regardless of order."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Rank = tuple[bool, bool, float, str]
 async def shown_names(records: Mapping[str, Record]) -> AsyncIterator[tuple[str, Record]]:
     """(label `deployment`, record) of each record; no label comes twice.
 
-    A name that is another record's key is granted to nobody else. Of several deployments with one name it belongs to
-    the one with known state, then to the older one, then to the smaller key; the others are shown by their key."""
+    A name that is the key of another record is never assigned to a different one. Of several deployments with one name
+    it belongs to the one with state, then the older one, then the smaller key; others are exported by key."""
     owners: dict[str, tuple[Rank, str]] = {}
     async for key, record in in_slices(records.items()):
         if record.name != key and record.name in records:

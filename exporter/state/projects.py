@@ -1,4 +1,4 @@
-"""What a poll makes of a project: functions from the value before to the value after. None of them changes anything."""
+"""Pure functions from a project's value before a poll to the value after it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Part = TypeVar("Part", QueueState, RevisionState)
 
 
 def reconfigured(before: Project | None, target: Target) -> Project:
-    """The project under another configuration: what is still asked for in the same way is kept."""
+    """The project under a new configuration; state that is still polled in the same way is kept."""
     if before is None or before.target.is_listed != target.is_listed:
         return Project(target)
     if before.target == target:
@@ -42,14 +42,14 @@ def reconfigured(before: Project | None, target: Target) -> Project:
 
 
 def queues_of(records: Mapping[str, Record], target: Target) -> list[str]:
-    """The names of all queues to read, each once, sorted."""
+    """Names of all queues to poll, unique and sorted."""
     known = records.values() if target.has_scaling_queues else ()
     scaling = (record.state.deployment.queue for record in known if record.state is not None)
     return sorted({*target.queues, *(queue for queue in scaling if queue is not None)})
 
 
 async def after_one(before: Project, key: str, reading: Reading, now: Instant) -> Project:
-    """One deployment's good answer."""
+    """Applies a successful poll of one deployment."""
     if before.target.is_listed or key not in before.target.configured:
         return before
     record = _after_item(before, key, reading, Poll(None, now), now)
@@ -57,14 +57,15 @@ async def after_one(before: Project, key: str, reading: Reading, now: Instant) -
 
 
 def after_failed_one(before: Project, key: str, error: ApiError) -> Project:
-    """One deployment's failed poll: a 404 ends its state at once, anything else keeps it until it is stale."""
+    """Applies a failed poll of one deployment: a 404 removes its state, other errors keep it until it is stale."""
     if before.target.is_listed or key not in before.target.configured:
         return before
     return replace(before, records={**before.records, key: _failed(before, key, error)})
 
 
 async def after_list(before: Project, listing: Listing, now: Instant) -> Project:
-    """A project's list. What a complete one lacks is gone; what an incomplete one lacks is kept as in a failed poll."""
+    """Applies a list. Deployments missing from a complete list are removed; those missing from an incomplete list are
+    kept as after a failed poll."""
     if not before.target.is_listed:
         return before
     found, beyond_limit, dropped = await chosen(before.target, listing.items)
@@ -87,7 +88,7 @@ async def after_list(before: Project, listing: Listing, now: Instant) -> Project
 
 
 def after_failed_list(before: Project, error: ApiError) -> Project:
-    """A project's failed list, which stands for all its deployments. A 404 is never taken for "all gone"."""
+    """Applies a failed list to all deployments. A 404 never removes deployments."""
     if not before.target.is_listed:
         return before
     if isinstance(error, NotFound):
@@ -102,7 +103,7 @@ def after_failed_list(before: Project, error: ApiError) -> Project:
 
 
 def _within_limit(before: Project) -> list[str]:
-    """What is known, and of what else is configured as much as a list would show."""
+    """Existing records, plus empty records for configured deployments."""
     further = sorted(set(before.target.keys or ()) - before.records.keys())
     room = max(0, before.target.limits.max_deployments_per_project - len(before.records))
     return [*before.records, *further[:room]]
@@ -113,7 +114,7 @@ def after_queue(before: Project, queue: str, counts: Queue, now: Instant) -> Pro
 
 
 def after_failed_queue(before: Project, queue: str, error: ApiError, now: Instant) -> Project:
-    """Its last counts are kept until they are stale; a 404 ends them."""
+    """Keeps the last counts until they are stale; a 404 removes them."""
     old = before.queues.get(queue, QueueState(Poll()))
     counts = None if isinstance(error, NotFound) else old.counts
     failed = QueueState(Poll(error, old.poll.succeeded, now), counts)
@@ -121,13 +122,13 @@ def after_failed_queue(before: Project, queue: str, error: ApiError, now: Instan
 
 
 def due_queues(project: Project, now: Instant) -> list[str]:
-    """The queues to read in this poll."""
+    """The queues to poll now."""
     asked, known = queues_of(project.records, project.target), project.queues
     return [queue for queue in asked if queue not in known or known[queue].poll.is_due(now)]
 
 
 def after_revision(before: Project, key: str, newest: Revision, now: Instant) -> Project:
-    """A deployment's newest revision. One that is not the current one yet, or not any more, is read again soon."""
+    """Applies the newest revision of a deployment; polled again if it is not the current one."""
     if newest.revision_id != _current_revision(before, key):
         return after_failed_revision(before, key, ServerError("the newest revision is not the current one"), now)
     return _with_revision(before, key, Poll(None, now), newest)
@@ -138,8 +139,8 @@ def after_failed_revision(before: Project, key: str, error: ApiError, now: Insta
 
 
 def due_revisions(project: Project, now: Instant) -> list[str]:
-    """The keys of deployments whose current revision has not been read, those that failed last; none while the key is
-    not allowed to read revisions."""
+    """Keys of deployments whose current revision has not been fetched, failed ones last; empty while the API key has
+    no permission to read revisions."""
     states = project.revisions
     if any(isinstance(state.poll.error, Forbidden) and not state.poll.is_due(now) for state in states.values()):
         return []
@@ -201,7 +202,7 @@ def _failed(before: Project, key: str, error: ApiError) -> Record:
 
 
 def _labels(target: Target, key: str, name: str, deployment: Deployment | None) -> OwnLabels:
-    """The user's own labels; a deployment that has never been read has no variables."""
+    """The configured labels of a deployment; without state there are no variables."""
     environment = {} if deployment is None else deployment.plain_variables
     labels = target.labels.of(key=key, name=name, environment=environment)
     return tuple(sorted((label, printable(value)) for label, value in labels.items() if value))
@@ -228,7 +229,7 @@ def _state(reading: Reading, limits: Limits) -> State:
 
 
 def without_unread(project: Project) -> Project:
-    """Without queues and revisions that are not read any more."""
+    """Removes queues and revisions that are no longer polled."""
     records, target = project.records, project.target
     queues = _only(project.queues, queues_of(records, target)) if project.queues else project.queues
     revisions = _only(project.revisions, records if target.has_revisions else ())
@@ -238,13 +239,13 @@ def without_unread(project: Project) -> Project:
 
 
 def _only(parts: Mapping[str, Part], names: Collection[str]) -> Mapping[str, Part]:
-    """This very mapping where all are among the names."""
+    """The same mapping if all its keys are in `names`."""
     kept = frozenset(names) if parts else frozenset()
     return parts if kept.issuperset(parts) else {name: part for name, part in parts.items() if name in kept}
 
 
 def _reconfigured(record: Record, key: str, target: Target) -> Record:
-    """The same answer by this key, and under another target's limits and labels."""
+    """The record with a new key, and with the limits and labels of another target."""
     state = record.state
     if state is not None and state.limits != target.limits:
         dropped = tuple(each for each in state.dropped if each.reason != "replica_limit")
@@ -264,8 +265,8 @@ def _is_asked_for(record: Record, before: Target, target: Target) -> bool:
 
 
 def _keyed(records: Iterable[Record], target: Target) -> Iterator[tuple[str, Record]]:
-    """By the keys that a list would find them by: its present one, its ID or its name, of what is configured, else its
-    ID. Of several with a configured name, the oldest has it."""
+    """By the keys that a list would assign: its current key, ID or name if configured, otherwise the ID. Of several
+    with a configured name, the oldest gets it."""
     taken: set[str] = set()
     for record in sorted(records, key=lambda record: _claim(record, target)) if target.is_listed else records:
         key = record.key

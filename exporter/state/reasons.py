@@ -1,4 +1,4 @@
-"""Why a replica is not running, in classes that people act on differently: Kubernetes' reasons, one row each."""
+"""Maps Kubernetes' reasons of replicas to classes with different remedies."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ _CLASSES: dict[str, ReasonClass] = {
     "NodeLost": "evicted",
     "NodeShutdown": "evicted",
     "NodeAffinity": "evicted",
-    "Terminated": "evicted",  # by a node that shuts down gracefully
+    "Terminated": "evicted",  # graceful node shutdown
     "Shutdown": "evicted",
     "ContainerCreating": "starting",
     "PodInitializing": "starting",
     "Completed": "completed",
 }
-_OUT_OF = "OutOf"  # cpu, memory, nvidia.com/gpu ...: a node had none left when the replica came
+_OUT_OF = "OutOf"  # cpu, memory, nvidia.com/gpu ...: the node had none left
 
 
 def reason_class(reason: str | None) -> ReasonClass:
-    """`other` for a reason that is not known, and without one."""
+    """`other` for unknown or missing reasons."""
     if reason is not None and reason.startswith(_OUT_OF):
         return "capacity"
     return _CLASSES.get(reason or "", "other")

@@ -1,7 +1,7 @@
-"""The values that the store holds: replaced whole and never changed.
+"""Immutable values held by the store.
 
-A part (`State`, `History`, `Poll`, `QueueState`, `RevisionState`) that equals the one before *is* the one before, so
-that what must be rendered again is known by `is`.
+A part (`State`, `History`, `Poll`, `QueueState`, `RevisionState`) that equals the previous one is the same object, so
+that changes are detected by identity.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from exporter.state.shards import belongs
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What of a deployment and a project is shown. `replica_metrics` False: no per-replica series."""
+    """Limits on exported items. `replica_metrics` False: no per-replica series."""
 
     replica_metrics: bool = True
     max_replicas_per_deployment: int = 200
@@ -32,13 +32,13 @@ class Limits:
 
 NO_LABELS = Labels()
 OwnLabels = tuple[tuple[str, str], ...]  # exported names and values, sorted
-REFUSALS = (Forbidden, NotFound, InvalidResponse)  # by which an opt-in endpoint shows that it is of no use
-RETRY_REFUSED = 3600.0  # s after which it is tried again
+REFUSALS = (Forbidden, NotFound, InvalidResponse)  # errors that disable an opt-in endpoint until RETRY_REFUSED
+RETRY_REFUSED = 3600.0  # s
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One project as configured; plain data, so that two that are alike are equal.
+    """A configured project; plain data, so that equal configurations compare equal.
 
     `keys`: the configured names and IDs of this shard; None discovers. `is_listed`: polled by one list.
     `stale_after`: seconds. `include`, `exclude`: regular expressions that discovered names match whole.
@@ -60,7 +60,7 @@ class Target:
     labels: Labels = NO_LABELS
 
     def wants(self, id_: str | None, name: str | None) -> bool:
-        """Whether a deployment in the list is this exporter's."""
+        """Whether this shard exports a listed deployment."""
         if self.keys is not None:
             return id_ in self.configured or name in self.configured
         shown = name or id_ or ""
@@ -83,8 +83,8 @@ def _set_of(keys: tuple[str, ...]) -> frozenset[str | None]:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The API's answer about one deployment. `replicas`: those with series of their own, by name. `dropped`: what of
-    the answer is not shown. `limits`: by which both were chosen."""
+    """The last response about a deployment. `replicas`: replicas with per-replica series, by name. `dropped`: omitted
+    items. `limits`: the limits applied."""
 
     deployment: Deployment
     replicas: tuple[tuple[str, Replica], ...] = ()
@@ -94,15 +94,15 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """How the last poll went. `error`: None where it succeeded. `succeeded`: when one last did. `failed`: when the last
-    one failed, noted for opt-in endpoints only."""
+    """Result of the last poll. `error`: None on success. `succeeded`: time of the last success. `failed`: time of the
+    last failure, set for opt-in endpoints only."""
 
     error: ApiError | None = None
     succeeded: Instant | None = None
     failed: Instant | None = None
 
     def is_due(self, now: Instant) -> bool:
-        """Whether an opt-in endpoint is to be read again."""
+        """Whether an opt-in endpoint is due to be polled again."""
         if self.failed is None or not isinstance(self.error, REFUSALS):
             return True
         return now.monotonic - self.failed.monotonic >= RETRY_REFUSED
@@ -110,9 +110,9 @@ class Poll:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One deployment. `key`: how it is asked for, or found in the list. `name`: what the API calls it, else the key.
+    """A deployment. `key`: its key in requests and lists. `name`: the API's name, otherwise the key.
 
-    `state`: None where nothing is known, or it was deleted. `labels`: the user's own."""
+    `state`: None if never polled, or deleted. `labels`: configured labels."""
 
     key: str
     name: str
@@ -124,7 +124,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """A discovered deployment that left the list: its counters go on if it is back with the same ID."""
+    """A discovered deployment missing from the list; its counters continue if it reappears with the same ID."""
 
     history: History
     name: str
@@ -133,7 +133,7 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """One queue. `counts`: None where nothing is known."""
+    """A queue. `counts`: None if never polled."""
 
     poll: Poll
     counts: Queue | None = None
@@ -141,7 +141,7 @@ class QueueState:
 
 @dataclass(frozen=True, slots=True)
 class RevisionState:
-    """The revision `id` of a deployment. `details`: None where they could not be read."""
+    """The revision `id` of a deployment. `details`: None if they could not be fetched."""
 
     id: str
     poll: Poll
@@ -150,11 +150,11 @@ class RevisionState:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """Everything about one project; also the token that a commit is compared with.
+    """State of a project, and the token of its commits.
 
-    `queues`: by name. `revisions`: by the record's key; the one that was current when it was read.
-    `listing`: how the last list went, None before the first. `dropped`: items of the last list that are not shown.
-    `was_polled`: under the configuration before, and some of it is still there."""
+    `queues`: by name. `revisions`: by the record's key; the current one when fetched.
+    `listing`: result of the last list, None before the first. `dropped`: items omitted from the last list.
+    `was_polled`: polled under the previous configuration, with records still present."""
 
     target: Target
     records: Mapping[str, Record] = field(default_factory=lambda: MappingProxyType({}))
@@ -167,16 +167,15 @@ class Project:
 
     @property
     def is_polled(self) -> bool:
-        """Whether everything configured at the start has been polled once, whatever the result."""
+        """Whether everything configured has been polled once, regardless of the result."""
         if self.target.is_listed:
             return self.listing is not None or self.target.keys == ()
         return self.was_polled or all(key in self.records for key in self.target.keys or ())
 
 
 class Shown(NamedTuple):
-    """One deployment as it is shown. `name`: the label `deployment`. `state`: the record's, None where it is stale.
-    `history`: the record's, with counters that belong to this name. `revision`: the state's
-    current one, None where it is not known."""
+    """An exported deployment. `name`: the label `deployment`. `state`: of the record, None if stale.
+    `history`: of the record, with counters of this name. `revision`: the current one, None if unknown."""
 
     project: str
     name: str
@@ -188,7 +187,7 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ShownProject:
-    """One project after its first poll. `poll.error`: why nothing of it could be read."""
+    """A project after its first poll. `poll.error`: why the project cannot be read."""
 
     name: str
     poll: Poll
@@ -205,8 +204,8 @@ class ShownQueue:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that is shown at one moment, in the order of /metrics. `expires`: when some of it becomes stale, in
-    monotonic seconds. `is_ready`: every project has been polled once."""
+    """All exported data in the order of /metrics. `expires`: monotonic time when some of it becomes stale. `is_ready`:
+    every project has been polled once."""
 
     deployments: tuple[Shown, ...] = ()
     projects: tuple[ShownProject, ...] = ()

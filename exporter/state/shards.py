@@ -14,7 +14,7 @@ def belongs(key: str, index: int, total: int) -> bool:
 
 
 def shard_of(key: str, total: int) -> int:
-    """The same on every machine and in every release: 0 up to total-1."""
+    """Shard from 0 to total-1; stable across machines and releases."""
     state = int.from_bytes(hashlib.blake2b(key.encode(errors="replace"), digest_size=8).digest(), "big")
     chosen, candidate = -1, 0
     while candidate < total:

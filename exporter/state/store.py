@@ -1,4 +1,4 @@
-"""The projects' values, exchanged whole, and the snapshot of all of them. The store calls nobody."""
+"""Holds the immutable project values and takes snapshots of all of them. Has no callbacks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ NEVER = float("inf")  # monotonic seconds
 
 
 class Store:
-    """Filled by polls, read by the renderer. Cached: the latest snapshot, until a commit or until some is stale."""
+    """Written by polls, read by the renderer. Cached: the latest snapshot, until a commit or until data becomes "
+    "stale."""
 
     def __init__(self, targets: Iterable[Target] = ()) -> None:
         self._projects: Mapping[str, Project] = {}
@@ -25,11 +26,11 @@ class Store:
         self.configure(targets)
 
     def configure(self, targets: Iterable[Target]) -> None:
-        """Puts new targets in place. What is still asked for in the same way keeps its records."""
+        """Sets new targets. Records that are still polled in the same way are kept."""
         self._projects = {each.project: reconfigured(self._projects.get(each.project), each) for each in targets}
 
     def project(self, name: str) -> Project | None:
-        """The project's value, from which a poll builds the next one; None where it is not configured."""
+        """The value of a project; None if it is not configured."""
         return self._projects.get(name)
 
     @property
@@ -37,10 +38,10 @@ class Store:
         return self._projects
 
     def commit(self, before: Project, after: Project) -> bool:
-        """Puts `after` in the place of `before`; False where another value came in between, and nothing is changed.
+        """Replaces `before` with `after`; returns False without a change if `before` is no longer current.
 
-        What came in between stays where `after` has left it alone: each kind of fetch fills a mapping of its own, and
-        many queues must not hold up a long list."""
+        Concurrent changes are kept if `after` did not change the same part: each kind of fetch has its own mapping, so
+        that concurrent polls of queues do not conflict with a long list."""
         name = before.target.project
         current = self._projects.get(name)
         merged = None if current is None else _merged(before, after, current)
@@ -51,7 +52,7 @@ class Store:
         return True
 
     def is_current(self, snapshot: Snapshot, now: Instant) -> bool:
-        """Whether nothing has been committed and nothing become stale since the snapshot was taken."""
+        """Whether the snapshot is still current: no commits, no stale data."""
         latest = self._snapshot
         return (
             latest is not None
@@ -61,7 +62,7 @@ class Store:
         )
 
     async def snapshot(self, now: Instant) -> Snapshot:
-        """Everything to be shown now, of the values as they are when it begins; sorted by project and name."""
+        """The data to export, sorted by project and name, from the values at the time of the call."""
         if self._snapshot is not None and self.is_current(self._snapshot[1], now):
             return self._snapshot[1]
         projects = self._projects
@@ -81,7 +82,7 @@ class Store:
         return snapshot
 
     def _settle(self, shown: Mapping[str, list[Shown]]) -> None:
-        """Notes the names that deployments are shown by in their histories: counters belong to ID and shown name."""
+        """Records the exported names in the histories: counters belong to ID and exported name."""
         projects = dict(self._projects)
         for name, deployments in shown.items():
             project = projects.get(name)
@@ -102,7 +103,7 @@ class Store:
 
 
 def _merged(before: Project, after: Project, current: Project) -> Project | None:
-    """`after` with what has changed from `before` to `current`; None where both have changed the same part."""
+    """`after` merged with the changes from `before` to `current`; None on conflict."""
     if current is before:
         return after
     changes = {}
@@ -138,7 +139,7 @@ def _is_fresh(poll: Poll, stale_after: float, now: Instant) -> bool:
 
 
 def _queues(project: Project, now: Instant) -> list[ShownQueue]:
-    """Those that are still read, with counts that are not stale."""
+    """Queues that are polled and have current counts."""
     asked = queues_of(project.records, project.target) if project.queues else []
     known = ((queue, project.queues[queue]) for queue in asked if queue in project.queues)
     return [
@@ -172,7 +173,7 @@ def _summary(project: Project, shown: Sequence[Shown]) -> ShownProject:
 
 
 def _expires(project: Project, now: Instant) -> float:
-    """When the next of what is fresh now will be stale."""
+    """When the next fresh data becomes stale."""
     stale_after = project.target.stale_after
     polls = [record.poll for record in project.records.values() if record.state is not None]
     polls += [queue.poll for queue in project.queues.values() if queue.counts is not None]

@@ -1,6 +1,6 @@
-"""What a person on call should know about a deployment at this moment, and what to do: rules, one function each.
+"""Findings: current problems of a deployment with hints, one function per rule.
 
-Alerts wait before they fire; findings do not."""
+Unlike alerts, findings have no `for` duration."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PRELOAD_FAILED = "Failed"
 HOUR, DAY = 3600.0, 86_400.0  # s
 SECRET_WARNING = 7 * DAY  # before it expires
 STALE = "TogetherDataStale"
-# The alert that watches for a poll that fails with this reason.
+# The alert for polls that fail with this reason.
 ERROR_ALERTS: Mapping[str, str] = {
     "not_found": "TogetherDeploymentNotFound",
     "unauthorized": "TogetherKeyRefused",
@@ -35,13 +35,13 @@ ERROR_ALERTS: Mapping[str, str] = {
     "invalid_response": "TogetherPollsFailing",
     "internal_error": "TogetherPollsFailing",
 }
-REPLICAS_HINT = "Look at the replicas."
-LOGS_HINT = "Read the replica's logs."
+REPLICAS_HINT = "Check the replicas below."
+LOGS_HINT = "Check the logs of the replica."
 VOLUME_HINT = "Check the volume's name, version and status."
 
 
-class Trouble(NamedTuple):
-    """What a class of reasons means for one replica and for several."""
+class ReasonText(NamedTuple):
+    """Messages for a class of reasons, for one and for several replicas."""
 
     one: str
     several: str
@@ -49,39 +49,39 @@ class Trouble(NamedTuple):
     alert: str | None = None
 
 
-REASONS: Mapping[ReasonClass, Trouble] = {
-    "crash": Trouble("is crash looping", "are crash looping", LOGS_HINT, "TogetherReplicaCrashLooping"),
-    "memory": Trouble(
+REASONS: Mapping[ReasonClass, ReasonText] = {
+    "crash": ReasonText("is crash looping", "are crash looping", LOGS_HINT, "TogetherReplicaCrashLooping"),
+    "memory": ReasonText(
         "ran out of memory",
         "ran out of memory",
-        "Raise the deployment's memory, or reduce what it loads.",
+        "Increase the memory of the deployment, or reduce its memory usage.",
         "TogetherReplicaOutOfMemory",
     ),
-    "capacity": Trouble(
-        "finds no capacity",
-        "find no capacity",
-        "Wait, try another GPU type, or ask Together for capacity.",
+    "capacity": ReasonText(
+        "has no capacity",
+        "have no capacity",
+        "Wait, use another GPU type, or request capacity from Together.",
         "TogetherReplicaNoCapacity",
     ),
-    "image": Trouble(
+    "image": ReasonText(
         "cannot pull the image",
         "cannot pull the image",
         "Check the image's name and the registry's credentials.",
         "TogetherReplicaImageOrVolume",
     ),
-    "volume": Trouble(
+    "volume": ReasonText(
         "cannot mount its volume", "cannot mount their volume", VOLUME_HINT, "TogetherReplicaImageOrVolume"
     ),
-    "config": Trouble(
+    "config": ReasonText(
         "has an invalid configuration",
         "have an invalid configuration",
         "Check its variables, secrets and command.",
         "TogetherReplicaImageOrVolume",
     ),
-    "evicted": Trouble(
-        "was evicted", "were evicted", "A replacement should start; with capacity_type stable it is rarer."
+    "evicted": ReasonText(
+        "was evicted", "were evicted", "A replacement should start. Evictions are rarer with capacity_type stable."
     ),
-    "other": Trouble("is waiting", "are waiting", LOGS_HINT),
+    "other": ReasonText("is waiting", "are waiting", LOGS_HINT),
 }
 
 
@@ -98,15 +98,15 @@ Rule = Callable[[Deployment, Context], Iterator[Finding]]
 
 def findings(shown: Shown, context: Context) -> tuple[Finding, ...]:
     """Worst first."""
-    found = [*_poll(shown)]
+    class_reasons = [*_poll(shown)]
     if shown.state is not None:
-        found += [finding for rule in RULES for finding in rule(shown.state.deployment, context)]
-    return tuple(sorted(found, key=lambda finding: LEVELS.index(finding.level)))
+        class_reasons += [finding for rule in RULES for finding in rule(shown.state.deployment, context)]
+    return tuple(sorted(class_reasons, key=lambda finding: LEVELS.index(finding.level)))
 
 
-def level(found: tuple[Finding, ...]) -> Level:
-    """The worst, of those that come worst first."""
-    return found[0].level if found else "ok"
+def level(class_reasons: tuple[Finding, ...]) -> Level:
+    """The level of the first, which is the worst."""
+    return class_reasons[0].level if class_reasons else "ok"
 
 
 def _poll(shown: Shown) -> Iterator[Finding]:
@@ -122,14 +122,14 @@ def _poll(shown: Shown) -> Iterator[Finding]:
 
 def _failed(d: Deployment, _: Context) -> Iterator[Finding]:
     if d.status == "Failed":
-        hint = f"Look at the replicas' reasons. {LOGS_HINT}"
+        hint = f"Check the reasons of the replicas. {LOGS_HINT}"
         yield Finding("critical", "Status is Failed.", hint, "TogetherDeploymentFailed")
 
 
 def _unknown(d: Deployment, _: Context) -> Iterator[Finding]:
     if d.status is not None and d.status not in STATUSES:
-        message = f"Status {d.status} is unknown to this version."
-        yield Finding("warning", message, "Update together-exporter.", "TogetherUnknownStatus")
+        message = f"Status {d.status} is not known to this version."
+        yield Finding("warning", message, "Upgrade together-exporter.", "TogetherUnknownStatus")
 
 
 def _scaled_to_zero(d: Deployment, _: Context) -> Iterator[Finding]:
@@ -137,7 +137,7 @@ def _scaled_to_zero(d: Deployment, _: Context) -> Iterator[Finding]:
         yield Finding(
             "critical",
             f"Scaled to zero, although min_replicas is {d.min_replicas:.10g}.",
-            "Check in Together's console who stopped it, and whether a quota or the spending limit is reached.",
+            "Check in Together's console who stopped it, and whether a quota or the spending limit was reached.",
             "TogetherDeploymentScaledToZero",
         )
 
@@ -169,7 +169,7 @@ def _rollout(d: Deployment, _: Context) -> Iterator[Finding]:
 
 
 def _reasons(d: Deployment, _: Context) -> Iterator[Finding]:
-    """Also beside enough ready replicas: a replica that is out of memory comes back, until the next time."""
+    """Reported even with enough ready replicas: an OOMKilled replica restarts and fails again."""
     reasons = Counter(
         r.replica_status_reason for r in _each(d) if r.replica_status_reason is not None and not r.is_ready
     )
@@ -177,11 +177,11 @@ def _reasons(d: Deployment, _: Context) -> Iterator[Finding]:
     for reason in sorted(reasons):
         by_class.setdefault(reason_class(reason), []).append(reason)
     for name, trouble in REASONS.items():
-        found = by_class.get(name, [])
-        count = sum(reasons[reason] for reason in found)
+        class_reasons = by_class.get(name, [])
+        count = sum(reasons[reason] for reason in class_reasons)
         if count:
             text = trouble.one if count == 1 else trouble.several
-            message = f"{_count(count)} {text} ({', '.join(found[:5])})."
+            message = f"{_count(count)} {text} ({', '.join(class_reasons[:5])})."
             yield Finding("warning", message, trouble.hint, trouble.alert)
 
 
@@ -191,13 +191,13 @@ def _not_ready(d: Deployment, _: Context) -> Iterator[Finding]:
     )
     if running and d.status not in ROLLING:
         message = f"{_count(running)} {'is' if running == 1 else 'are'} running but not ready."
-        yield Finding("warning", message, "Check the health check's path and port.", "TogetherReplicaNotReady")
+        yield Finding("warning", message, "Check the path and port of the health check.", "TogetherReplicaNotReady")
 
 
 def _preloads(d: Deployment, _: Context) -> Iterator[Finding]:
     failed = sum(r.volume_preload_status == PRELOAD_FAILED for r in _each(d))
     if failed:
-        message = f"{_count(failed)} could not preload the volume."
+        message = f"{_count(failed)} failed to preload the volume."
         hint = "Check the volume's name, version and size."
         yield Finding("warning", message, hint, "TogetherReplicaPreloadFailed")
 
@@ -211,17 +211,17 @@ def _secrets(d: Deployment, context: Context) -> Iterator[Finding]:
     for secret, expiry in sorted(expiries.items()):
         left = expiry - context.now
         if left <= 0:
-            hint = "Set a new value: PATCH /deployments/secrets/ID."
+            hint = "Set a new value with PATCH /deployments/secrets/ID."
             yield Finding("critical", f"Secret {secret} has expired.", hint, "TogetherSecretExpired")
         elif left <= SECRET_WARNING:
             when = f"{left / DAY:.0f} days" if left >= 2 * DAY else f"{left / HOUR:.0f} hours"
-            hint = "Renew it: PATCH /deployments/secrets/ID."
+            hint = "Renew it with PATCH /deployments/secrets/ID."
             yield Finding("warning", f"Secret {secret} expires in {when}.", hint, "TogetherSecretExpires")
 
 
 def _price(d: Deployment, context: Context) -> Iterator[Finding]:
     if context.prices and d.gpu_count and d.gpu_type is not None and d.gpu_type not in context.prices:
-        yield Finding("warning", f"GPU type {d.gpu_type} has no price.", "Add it to gpu_hourly_cost.")
+        yield Finding("warning", f"No price configured for GPU type {d.gpu_type}.", "Add it to gpu_hourly_cost.")
 
 
 def _each(d: Deployment) -> Iterator[Replica]:

@@ -1,4 +1,4 @@
-"""The answer of /api/v1/status: its fields are public, and described in docs/status-api.md, which is made from them."""
+"""Schema of /api/v1/status. Public; docs/status-api.md is generated from it."""
 
 from __future__ import annotations
 
@@ -15,21 +15,19 @@ Time = Annotated[str, Field(description="ISO 8601, UTC", json_schema_extra={"for
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to know about a deployment or a project."""
+    """A problem or notable state of a deployment."""
 
-    level: Annotated[Level, Field(description="As of the deployment: `critical`, `warning` or `busy`.")]
+    level: Annotated[Level, Field(description="Level of the finding: `critical`, `warning` or `busy`.")]
     message: Annotated[str, Field(description="The finding, in one sentence.")]
-    hint: Annotated[str, Field(description="What to do about it; empty if there is nothing to do but wait.")] = ""
-    alert: Annotated[str | None, Field(description="The alert that watches for it, whose runbook explains more.")] = (
-        None
-    )
+    hint: Annotated[str, Field(description="Remediation; empty if no action is required.")] = ""
+    alert: Annotated[str | None, Field(description="The corresponding alert; see its runbook.")] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Replica:
     """One replica, as of the last poll."""
 
-    replica: Annotated[str, Field(description="Its name, the label `replica`.")]
+    replica: Annotated[str, Field(description="Name of the replica, the label `replica`.")]
     status: Annotated[str | None, Field(description="replica_status.")]
     reason: Annotated[str | None, Field(description="replica_status_reason.")]
     message: Annotated[str | None, Field(description="replica_status_message, cut at 300 characters.")]
@@ -37,22 +35,22 @@ class Replica:
     ready_since: Annotated[Time | None, Field(description="replica_ready_since.")]
     first_seen: Annotated[
         Time | None,
-        Field(description="When this exporter first saw it; null if it was there before, and once it has been ready."),
+        Field(description="When the replica was first observed; null if it is older, or has been ready."),
     ]
-    image: Annotated[str | None, Field(description="The image it runs.")]
-    revision: Annotated[str | None, Field(description="The revision it runs.")]
+    image: Annotated[str | None, Field(description="Image of the replica.")]
+    revision: Annotated[str | None, Field(description="Revision of the replica.")]
     volume_preload: Annotated[str | None, Field(description="volume_preload_status.")]
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """One queue, and the deployments that it feeds."""
+    """A queue and the deployments that it scales."""
 
-    project: Annotated[str, Field(description="The label `project`.")]
-    queue: Annotated[str, Field(description="Its name, the label `queue`.")]
+    project: Annotated[str, Field(description="Value of the label `project`.")]
+    queue: Annotated[str, Field(description="Name of the queue, the label `queue`.")]
     waiting: Annotated[int | float | None, Field(description="messages_waiting.")]
     running: Annotated[int | float | None, Field(description="messages_running.")]
-    deployments: Annotated[tuple[str, ...], Field(description="The deployments that it scales.")]
+    deployments: Annotated[tuple[str, ...], Field(description="Deployments scaled by the queue.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +70,8 @@ class Error:
 
     reason: Annotated[str, Field(description="As in `together_deployment_poll_error`.")]
     message: Annotated[str, Field(description="The cause; never contains a secret or a response body.")]
-    hint: Annotated[str, Field(description="What to do about it.")]
-    alert: Annotated[str | None, Field(description="The alert that watches for it, whose runbook explains more.")]
+    hint: Annotated[str, Field(description="Remediation.")]
+    alert: Annotated[str | None, Field(description="The corresponding alert; see its runbook.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +86,18 @@ class LastKnown:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One deployment. What the API does not send is null."""
+    """A deployment. Fields not sent by the API are null."""
 
-    project: Annotated[str, Field(description="The label `project`.")]
-    deployment: Annotated[str, Field(description="Its name, the label `deployment`.")]
-    level: Annotated[Level, Field(description="The worst of its findings: `critical`, `warning`, `busy`, or `ok`.")]
-    findings: Annotated[tuple[Finding, ...], Field(description="What to know about it, worst first.")]
-    poll_success: Annotated[bool, Field(description="Whether its last poll succeeded.")]
-    error: Annotated[Error | None, Field(description="Why it failed.")]
-    last_success: Annotated[Time | None, Field(description="When the last successful poll was.")]
+    project: Annotated[str, Field(description="Value of the label `project`.")]
+    deployment: Annotated[str, Field(description="Name of the deployment, the label `deployment`.")]
+    level: Annotated[
+        Level,
+        Field(description="Worst level of its findings: `critical`, `warning`, `busy`, or `ok` without findings."),
+    ]
+    findings: Annotated[tuple[Finding, ...], Field(description="Findings, worst first.")]
+    poll_success: Annotated[bool, Field(description="Whether the last poll succeeded.")]
+    error: Annotated[Error | None, Field(description="Error of the last poll.")]
+    last_success: Annotated[Time | None, Field(description="Time of the last successful poll.")]
     age_seconds: Annotated[float | None, Field(description="The age of the last successful poll, in seconds.")]
     last_known: Annotated[
         LastKnown | None,
@@ -105,9 +106,12 @@ class Deployment:
     id: Annotated[str | None, Field(description="The API's ID.")] = None
     url: Annotated[str | None, Field(description="The deployment's URL in the API; needs the API key.")] = None
     status: Annotated[str | None, Field(description="status.")] = None
-    status_since: Annotated[Time | None, Field(description="When this exporter first saw that status.")] = None
+    status_since: Annotated[Time | None, Field(description="When the current status was first observed.")] = None
     saw_status_change: Annotated[
-        bool, Field(description="Whether it saw the change; if not, the status is older than status_since.")
+        bool,
+        Field(
+            description="Whether the status change was observed; if false, the status may be older than status_since."
+        ),
     ] = False
     ready_replicas: Annotated[int | float | None, Field(description="ready_replicas.")] = None
     desired_replicas: Annotated[int | float | None, Field(description="desired_replicas.")] = None
@@ -120,24 +124,26 @@ class Deployment:
     changed: Annotated[
         Revision | None, Field(description="The current revision's details, with `revisions: true`.")
     ] = None
-    queue: Annotated[str | None, Field(description="The queue that scales it.")] = None
-    labels: Annotated[dict[str, str], Field(description="Your own labels, as exported.", default_factory=dict)] = field(
-        default_factory=dict
-    )
-    replicas_listed: Annotated[int | None, Field(description="How many replicas the API lists, old ones included.")] = (
-        None
-    )
-    replicas_updated: Annotated[int | float | None, Field(description="How many of them run the current revision.")] = (
-        None
-    )
-    replicas: Annotated[tuple[Replica, ...], Field(description="The first 200 of them, those not ready first.")] = ()
+    queue: Annotated[str | None, Field(description="Queue that scales the deployment.")] = None
+    labels: Annotated[
+        dict[str, str], Field(description="Configured labels, with their exported names.", default_factory=dict)
+    ] = field(default_factory=dict)
+    replicas_listed: Annotated[
+        int | None, Field(description="Number of replicas listed by the API, including old revisions.")
+    ] = None
+    replicas_updated: Annotated[
+        int | float | None, Field(description="Number of listed replicas with the current revision.")
+    ] = None
+    replicas: Annotated[
+        tuple[Replica, ...], Field(description="The first 200 listed replicas, those not ready first.")
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
     """One project: its configuration and its last poll."""
 
-    project: Annotated[str, Field(description="The label `project`.")]
+    project: Annotated[str, Field(description="Value of the label `project`.")]
     poll_success: Annotated[
         bool | None, Field(description="As `together_project_poll_success`; null before the first poll has ended.")
     ]
@@ -147,17 +153,17 @@ class Project:
     poll_interval_seconds: Annotated[float, Field(description="poll_interval, as configured.")]
     last_poll: Annotated[Time | None, Field(description="When the last poll ended, successful or not.")]
     next_poll: Annotated[Time | None, Field(description="When the next poll is due.")]
-    error: Annotated[Error | None, Field(description="Why the project cannot be read.")]
+    error: Annotated[Error | None, Field(description="Why the project cannot be read; null if it can.")]
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything at one moment."""
+    """The complete status."""
 
     version: Annotated[str, Field(description="The exporter's version.")]
     now: Annotated[Time, Field(description="The current time.")]
     started: Annotated[Time, Field(description="When the exporter started.")]
-    ready: Annotated[bool, Field(description="Whether every project has been polled once, as /-/ready says.")]
+    ready: Annotated[bool, Field(description="Whether every project has been polled once, as reported by /-/ready.")]
     configuration_error: Annotated[
         str | None, Field(description="Why the current configuration was rejected; the previous one stays active.")
     ]
@@ -168,10 +174,8 @@ class Status:
         Field(description="Number of deployments by level; a project that cannot be read counts as one `critical`."),
     ]
     projects: Annotated[tuple[Project, ...], Field(description="The projects, by name.")]
-    queues: Annotated[tuple[Queue, ...], Field(description="The queues that are read, by project and name.")]
-    deployments: Annotated[
-        tuple[Deployment, ...], Field(description="The deployments, trouble first, then by project and name.")
-    ]
+    queues: Annotated[tuple[Queue, ...], Field(description="Polled queues, by project and name.")]
+    deployments: Annotated[tuple[Deployment, ...], Field(description="Deployments by level, project and name.")]
 
 
 STATUS = TypeAdapter(Status)

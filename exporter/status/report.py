@@ -1,4 +1,4 @@
-"""Builds the answer of /api/v1/status from a snapshot."""
+"""Builds the response of /api/v1/status from a snapshot."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from exporter.status.model import (
     Status,
 )
 
-NO_DEPLOYMENTS = b"[]}"  # how the JSON of a status without any ends
-MOST_REPLICAS = 200  # of a deployment that are listed one by one
+NO_DEPLOYMENTS = b"[]}"  # end of the JSON of a status without deployments
+MAX_LISTED_REPLICAS = 200  # per deployment
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectFacts:
-    """A project as it is configured, and its timers: seconds since 1970, None where there was or will be no poll."""
+    """A configured project and its poll times: seconds since 1970, None without a poll."""
 
     name: str
     base_url: str
@@ -53,7 +53,7 @@ class ProjectFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that a report is made of. `started`: seconds since 1970."""
+    """Input of a report. `started`: seconds since 1970."""
 
     version: str
     now: Instant
@@ -100,14 +100,14 @@ def _levels(deployments: Iterable[Deployment], projects: Iterable[Project]) -> d
 
 
 async def to_json(status: Status) -> bytes:
-    """The same as pydantic makes of it in one go."""
+    """Same output as pydantic's, in slices."""
     frame = STATUS.dump_json(replace(status, deployments=())).removesuffix(NO_DEPLOYMENTS)
     items = [DEPLOYMENT.dump_json(each) async for each in in_slices(status.deployments)]
     return b"".join((frame, b"[", b",".join(items), b"]}"))
 
 
 def deployment(shown: Shown, base_url: str, now: Instant, prices: Mapping[str, float]) -> Deployment:
-    """One deployment; of one without current state only that. `prices`: as configured, by GPU type."""
+    """A deployment; without current state only its last known state. `prices`: by GPU type."""
     context = Context(now.unix, prices)
     found = findings(shown, context)
     state, poll = shown.state, shown.record.poll
@@ -187,7 +187,7 @@ def error(failure: ApiError) -> Error:
 
 
 def iso(unix: float) -> str:
-    """A moment with milliseconds."""
+    """ISO 8601 with milliseconds."""
     return datetime.fromtimestamp(unix, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -207,13 +207,13 @@ def _project(facts: ProjectFacts, shown: ShownProject | None) -> Project:
 
 
 def _count(number: float | None) -> int | float | None:
-    """Without a point where it is whole."""
+    """An int if the number is whole."""
     return int(number) if number is not None and number == int(number) else number
 
 
 def _replicas(events: Mapping[str, ListedReplica], lives: Mapping[str, Life]) -> tuple[Replica, ...]:
-    """Those not ready first."""
-    first = nsmallest(MOST_REPLICAS, events.items(), key=lambda item: (item[1].is_ready, item[0]))
+    """Replicas, those not ready first."""
+    first = nsmallest(MAX_LISTED_REPLICAS, events.items(), key=lambda item: (item[1].is_ready, item[0]))
     return tuple(
         Replica(
             replica=name,
@@ -232,7 +232,7 @@ def _replicas(events: Mapping[str, ListedReplica], lives: Mapping[str, Life]) ->
 
 
 def _iso_or_none(unix: float | None) -> str | None:
-    """None also for a time of the API's that no calendar has, such as the last hour of 9999 west of Greenwich."""
+    """None also for times outside the range of datetime."""
     if unix is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Who is let in: basic auth with bcrypt, a rate limit, and the headers that every response carries."""
+"""Access control: basic auth with bcrypt, rate limit, response headers."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from exporter.web.assets import CONTENT_SECURITY_POLICY
 from exporter.web.refusals import Refusals
 
 MAX_PASSWORD = 72  # bytes; bcrypt ignores the rest
-MAX_REMEMBERED = 100  # correct passwords; a check takes 50 ms and more, on purpose
-MAX_CHECKS_PER_CLIENT = 2  # unchecked passwords that may wait; of one address, so that guessing keeps nobody else out
-MAX_CHECKS = 128  # in all; 8 s at the usual cost, which is less than a scrape may take
+MAX_REMEMBERED = 100  # correct passwords; bcrypt takes 50 ms and more
+MAX_CHECKS_PER_CLIENT = 2  # pending checks per address, so that guessing does not lock out other clients
+MAX_CHECKS = 128  # pending checks in total; 8 s at the usual cost, below the scrape timeout
 SECURITY_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -42,9 +42,9 @@ SECURITY_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Replaced as a whole when its files change. `users`: bcrypt hashes by name; none lets everyone in.
+    """Replaced when its files change. `users`: bcrypt hashes by name; empty disables authentication.
 
-    `allowed_sans`: of client certificates; none accepts all that are verified. `rate`: (seconds per request, burst)."""
+    `allowed_sans`: of client certificates; empty accepts all verified ones. `rate`: (seconds per request, burst)."""
 
     tls: ssl.SSLContext | None = None
     allowed_sans: frozenset[str] = frozenset()
@@ -54,12 +54,12 @@ class Access:
 
 
 class TooBusy(Exception):
-    """Too many passwords are waiting to be checked."""
+    """Too many pending password checks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A password that is being checked, or waits for it."""
+    """A pending password check."""
 
     network: str
     result: asyncio.Task[bool]
@@ -73,7 +73,7 @@ def matches(password: bytes, hash_: bytes) -> bool:
 
 
 class Passwords:
-    """Checks passwords one at a time outside the event loop; remembers, as keyed digests, those that were correct."""
+    """Checks passwords one at a time outside the event loop; caches keyed digests of correct passwords."""
 
     def __init__(self, matches: Callable[[bytes, bytes], bool] = matches) -> None:
         self._matches = matches
@@ -81,15 +81,15 @@ class Passwords:
         self._correct: OrderedDict[bytes, None] = OrderedDict()
         self._checks: dict[bytes, Check] = {}
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bcrypt")
-        self._turn = asyncio.Lock()  # what waits in the worker's own queue would hold up the exit
+        self._turn = asyncio.Lock()  # work queued in the executor would delay the exit
 
     async def are_correct(self, users: Mapping[str, bytes], user: str, password: bytes, client: str) -> bool:
         """`client`: its address. Raises TooBusy."""
-        hash_ = users.get(user) or next(iter(users.values()))  # an unknown user must not be answered sooner
+        hash_ = users.get(user) or next(iter(users.values()))  # constant time for unknown users
         digest = self._digest(user, password, hash_)
-        if user in users and digest in self._correct:  # a digest whose key nobody knows: its time tells nothing
+        if user in users and digest in self._correct:  # keyed digest: timing reveals nothing
             return True
-        check = self._checks.get(digest)  # a scraper may come with several requests at once
+        check = self._checks.get(digest)  # concurrent requests share one check
         if check is None:
             check = self._checks[digest] = self._start_check(network(client), password, hash_)
             check.result.add_done_callback(lambda _: self._checks.pop(digest))
@@ -120,7 +120,7 @@ class Passwords:
 
 
 def network(client: str) -> str:
-    """Of an address, what its owner cannot choose freely: of IPv6 the first 64 bits."""
+    """The address, or the /64 prefix of an IPv6 address, which its owner cannot choose freely."""
     try:
         address = ipaddress.ip_address(client)
     except ValueError:
@@ -131,7 +131,7 @@ def network(client: str) -> str:
 
 
 class AccessMiddleware:
-    """Around the whole application: the rate limit, the password, and the headers of every response."""
+    """Applies rate limit, authentication and response headers to the whole application."""
 
     def __init__(self, app: ASGIApp, access: Callable[[], Access], refusals: Refusals) -> None:
         self._app = app
@@ -139,7 +139,7 @@ class AccessMiddleware:
         self._refusals = refusals
         self._passwords = Passwords()
         self._bucket = Bucket()
-        self._log = structlog.get_logger().bind()  # bound once: looking up the configuration costs more than a line
+        self._log = structlog.get_logger().bind()  # bound once: the lookup costs more than the log line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         access = self._access()
@@ -184,7 +184,7 @@ class Bucket:
         self._at = clock()
 
     def take(self, interval: float, burst: int) -> bool:
-        """Whether one more request is within one in `interval` seconds and bursts of `burst`."""
+        """Whether another request is within one per `interval` seconds with bursts of `burst`."""
         now = self._clock()
         self._tokens = min(float(burst), self._tokens + (now - self._at) / interval)
         self._at = now
@@ -196,7 +196,7 @@ class Bucket:
 
 @lru_cache(maxsize=2)
 def _raw_headers(configured: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
-    """What every response carries, in ASGI's form."""
+    """Headers of every response, in ASGI form."""
     headers = {name.lower(): value for name, value in (*SECURITY_HEADERS.items(), *configured)}
     return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items())
 
@@ -206,7 +206,7 @@ def _client(scope: Scope) -> str:
 
 
 def credentials(header: str) -> tuple[str, bytes] | None:
-    """(user, password) of an Authorization header; None where it has none."""
+    """(user, password) of an Authorization header; None if absent or malformed."""
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":
         return None

@@ -31,5 +31,5 @@ CONTENT_SECURITY_POLICY = (
 
 
 def fingerprint() -> str:
-    """Tells an open page that the exporter now serves pages with another style or script."""
+    """Fingerprint of style and script, by which an open page detects an upgrade."""
     return hashlib.sha256(f"{STYLE.source}{SCRIPT.source}".encode()).hexdigest()[:16]

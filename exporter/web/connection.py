@@ -33,12 +33,12 @@ class Timeouts:
     request: float = 10.0  # until a connection's first byte, then for TLS, then from a request's first byte to its end
     response: float = 60.0  # from there until the client has taken the response; scrape_timeout is 10 s by default
     keep_alive: int = 90  # longer than most scrape intervals, so that a scrape needs no new TLS handshake
-    shutdown: float = 3.0  # for the responses that SIGTERM finds under way
+    shutdown: float = 3.0  # for responses in flight at SIGTERM
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What all connections share. `access`: who is let in now."""
+    """What all connections share. `access`: returns the current access rules."""
 
     access: Callable[[], Access]
     limiter: ConnectionLimiter
@@ -120,7 +120,7 @@ class Connection(HttpToolsProtocol):
             self._parse()
 
     def refuse(self, reason: Reason, **details: str) -> None:
-        """Ends the connection at once, whatever is under way."""
+        """Closes the connection immediately."""
         self._policy.limiter.release(self)
         self._policy.refusals.count(reason, self._client, **details)
         if self.is_made:
@@ -169,7 +169,7 @@ class Connections:
         return Connection(self._policy, client, config=self._config, server_state=self._state, app_state={})
 
     async def close(self) -> None:
-        """Responses under way get a moment; then their connections are closed and their tasks cancelled."""
+        """Waits briefly for responses in flight, then closes connections and cancels tasks."""
         for connection in list(self._state.connections):
             connection.shutdown()
         with contextlib.suppress(TimeoutError):

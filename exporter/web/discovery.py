@@ -44,5 +44,5 @@ def _group(shown: Shown, state: State) -> str:
         f"{META}deployment_gpu_type": deployment.gpu_type,
         **{f"{META}deployment_{name}": value for name, value in shown.record.labels},
     }
-    given = {name: value for name, value in labels.items() if value is not None}
-    return json.dumps({"targets": [shown.name], "labels": given})
+    meta_labels = {name: value for name, value in labels.items() if value is not None}
+    return json.dumps({"targets": [shown.name], "labels": meta_labels})

@@ -1,4 +1,4 @@
-"""Numbers, ages and commands as the status page writes them."""
+"""Formats of numbers, ages and commands on the status page."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))  # s
-SINGLE_UNIT = 10  # of a unit, from which the next smaller one is left out
-SHORT = 8  # characters of a revision that tell it from others
-ZONE = Markup('<span class="zone"> UTC</span>')  # left out where there is little room
+SINGLE_UNIT = 10  # of a unit, from which the next smaller unit is omitted
+REVISION_PREFIX_LENGTH = 8  # characters of a revision ID, enough to be unique
+ZONE = Markup('<span class="zone"> UTC</span>')  # hidden on small screens
 KEY_VARIABLE = "TOGETHER_API_KEY"
 # Invisible characters that turn the text around them; <bdi> confines them in text, and attributes have no <bdi>.
 _DIRECTIONS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -77,7 +77,7 @@ def number(count: float | None) -> str:
 
 
 def short(text: str) -> str:
-    return text[:SHORT]
+    return text[:REVISION_PREFIX_LENGTH]
 
 
 def count(number: int, noun: str) -> str:
@@ -86,11 +86,11 @@ def count(number: int, noun: str) -> str:
 
 
 def attribute(text: str) -> str:
-    """Fit for an attribute: without characters that change the direction of text."""
+    """Removes characters that change the text direction, for use in attributes."""
     return _DIRECTIONS.sub("", text)
 
 
 def logs_command(deployment_url: str, replica: str) -> str:
-    """Prints a replica's logs; the key stays in the shell's variable. The URL is quoted: zsh would expand its `?`."""
+    """Command that prints the logs of a replica; the API key stays in a variable. The URL is quoted because of `?`."""
     url = shlex.quote(f"{deployment_url}/logs?replica_id={quote(replica, safe='')}")
     return f'curl -H "Authorization: Bearer ${KEY_VARIABLE}" {url}'

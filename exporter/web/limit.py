@@ -1,4 +1,4 @@
-"""How many connections there may be, and how many requests are answered at a time."""
+"""Limits on connections and concurrent requests."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from exporter.web.refusals import Reason, Refusals
 
 class Refusable(Protocol):
     def refuse(self, reason: Reason) -> None:
-        """Ends the connection at once, and releases its place."""
+        """Closes the connection immediately and releases its slot."""
 
 
 class ConnectionLimiter:
-    """Above the limit, the connection that has been idle for longest makes room for a new one."""
+    """At the limit, closes the longest idle connection to accept a new one."""
 
     def __init__(self, max_connections: int) -> None:
         self._max = max_connections
         self._open: set[Refusable] = set()
-        self._idle: dict[Refusable, None] = {}  # answering no request; the longest idle one first
+        self._idle: dict[Refusable, None] = {}  # idle connections, longest idle first
 
     def admit(self, connection: Refusable) -> None:
-        """Refuses the connection where all others are busy."""
+        """Refuses the connection if all others are busy."""
         if len(self._open) >= self._max and not self.make_room():
             connection.refuse("connection_limit")
             return
@@ -32,7 +32,7 @@ class ConnectionLimiter:
         self.mark_idle(connection)
 
     def make_room(self) -> bool:
-        """Whether there was an idle connection to close."""
+        """Returns whether there was an idle connection to close."""
         longest_idle = next(iter(self._idle), None)
         if longest_idle is None:
             return False
@@ -52,7 +52,7 @@ class ConnectionLimiter:
 
 
 class RequestLimit:
-    """The request above the limit is answered 503, as by node_exporter."""
+    """Answers requests above the limit with 503, like node_exporter."""
 
     def __init__(self, app: ASGIApp, limit: int, refusals: Refusals, reason: Reason) -> None:
         self._app = app

@@ -9,9 +9,9 @@ MAX_PORT = 0xFFFF
 
 
 def listen(address: str) -> socket.socket:
-    """A listening socket for `host:port`; no host, and `[::]`, are every address, IPv4 and IPv6.
+    """Creates a listening socket for `host:port`; without a host, or with `[::]`, on all IPv4 and IPv6 addresses.
 
-    Raises OSError, and ValueError where it is no address."""
+    Raises OSError, and ValueError for an invalid address."""
     host, _, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not (port.isascii() and port.isdecimal()):
@@ -23,13 +23,13 @@ def listen(address: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.getaddrinfo(host, int(port), family, socket.SOCK_STREAM)
-    except ValueError:  # as UnicodeError is: an empty label, or one that is too long
+    except ValueError:  # includes UnicodeError: an empty or overlong label
         raise ValueError(f'"{address}": "{host}" is not a host name or an IP address') from None
     return socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
 
 
 def show_address(sock: socket.socket) -> str:
-    """host:port as in a URL; no host where it is every address."""
+    """host:port as in a URL; without the host if it is the wildcard address."""
     host, port = sock.getsockname()[:2]
     if host in {"::", "0.0.0.0"}:  # noqa: S104 - compared, not bound
         return f":{port}"

@@ -1,6 +1,6 @@
-"""`/metrics`: the published page, and the exporter's own metrics behind it.
+"""`/metrics`: the published page followed by the metrics about the exporter.
 
-An ASGI application by itself: a framework's way to it costs more than the answer."""
+A plain ASGI application, because framework routing would cost more than the response."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from exporter.self_metrics import OPENMETRICS_END, SelfMetrics, exposition
 from exporter.web.negotiation import CONTENT_TYPES, accepts_gzip, format_of
 from exporter.web.publisher import Published, Publisher
 
-PIECE = 256 * 2**10  # bytes handed to the network at once: a slow reader of a long page costs this much memory
+PIECE = 256 * 2**10  # bytes per write; the memory that a slow reader costs
 CONTENT_TYPE = {format_: (b"content-type", value.encode()) for format_, value in CONTENT_TYPES.items()}
 GZIP = (b"content-encoding", b"gzip")
 VARY = (b"vary", b"Accept, Accept-Encoding")
 
 
 class MetricsEndpoint:
-    """Answers a scrape from what is in memory, in the format and encoding that it asks for; it fetches nothing."""
+    """Answers scrapes from memory in the negotiated format and encoding."""
 
     def __init__(self, publisher: Publisher, metrics: SelfMetrics) -> None:
         self._publisher = publisher
@@ -33,7 +33,7 @@ class MetricsEndpoint:
         if scope["method"] not in {"GET", "HEAD"}:
             await PlainTextResponse("Method Not Allowed", 405, {"Allow": "GET, HEAD"})(scope, receive, send)
             return
-        requested = dict(reversed(scope["headers"]))  # the first of each name
+        requested = dict(reversed(scope["headers"]))  # the first header of each name
         format_ = format_of(requested.get(b"accept", b""))
         headers = [CONTENT_TYPE[format_], VARY]
         is_gzip = accepts_gzip(requested.get(b"accept-encoding", b""))
@@ -52,7 +52,7 @@ class MetricsEndpoint:
     async def _document(
         self, format_: Format, names: frozenset[str], *, is_gzip: bool
     ) -> tuple[int, Iterable[bytes | memoryview]]:
-        """Its length in bytes, and its pieces. `names`: of the families that are asked for; none asks for all."""
+        """Length in bytes and pieces of the body. `names`: requested families; empty for all."""
         published = self._publisher.current
         live = exposition(self._metrics.live, format_, names) + (OPENMETRICS_END if format_ == "openmetrics" else b"")
         if names:
@@ -72,7 +72,7 @@ class MetricsEndpoint:
 
 
 def _chain(pieces: Iterable[bytes | memoryview], last: bytes) -> Iterator[bytes]:
-    """With the last one in the same piece as the one before it, where both are short."""
+    """Joins the last two pieces if both are short."""
     before = b""
     for piece in pieces:
         if before:
@@ -87,5 +87,5 @@ def _views(body: bytes) -> Iterator[memoryview]:
 
 
 def _names(query: bytes) -> frozenset[str]:
-    """The families that `name[]` asks for; none asks for all."""
+    """The families requested by `name[]`; empty for all."""
     return frozenset(parse_qs(query.decode("latin-1")).get("name[]", ())) if query else frozenset()

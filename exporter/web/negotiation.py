@@ -1,4 +1,4 @@
-"""Which format and which encoding a scraper is sent, by its Accept and Accept-Encoding."""
+"""Negotiates format and encoding by Accept and Accept-Encoding."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ CONTENT_TYPES: dict[Format, str] = {
     "text": "text/plain; version=0.0.4; charset=utf-8",
     "openmetrics": "application/openmetrics-text; version=1.0.0; charset=utf-8",
 }
-KNOWN = 64  # headers that are remembered; a scraper sends the same each time
+MAX_CACHED_HEADERS = 64  # distinct headers; a scraper always sends the same
 OPENMETRICS_VERSIONS = frozenset({"", "1.0.0"})
 
 
-@lru_cache(maxsize=KNOWN)
+@lru_cache(maxsize=MAX_CACHED_HEADERS)
 def format_of(accept: bytes) -> Format:
-    """OpenMetrics where it is asked for at least as much as anything else that is served; else the text format."""
+    """OpenMetrics if no other supported format has a higher quality, otherwise the text format."""
     openmetrics, text = 0.0, 0.0
     for media_type, parameters, quality in _ranges(accept):
         if media_type == "application/openmetrics-text" and parameters.get("version", "") in OPENMETRICS_VERSIONS:
@@ -28,15 +28,15 @@ def format_of(accept: bytes) -> Format:
     return "openmetrics" if openmetrics > 0 and openmetrics >= text else "text"
 
 
-@lru_cache(maxsize=KNOWN)
+@lru_cache(maxsize=MAX_CACHED_HEADERS)
 def accepts_gzip(accept_encoding: bytes) -> bool:
-    """Whether gzip, or anything, is named with a quality above 0; the more exact name counts."""
+    """Whether gzip or `*` has a quality above 0; gzip takes precedence."""
     qualities = {name: quality for name, _, quality in _ranges(accept_encoding)}
     return qualities.get("gzip", qualities.get("*", 0.0)) > 0
 
 
 def _ranges(header: bytes) -> Iterator[tuple[str, dict[str, str], float]]:
-    """(name, parameters, quality from 0 to 1) of each element; nonsense as quality counts as 0."""
+    """(name, parameters, quality from 0 to 1) of each element; an invalid quality is 0."""
     for element in header.decode("latin-1").split(","):
         name, *rest = (part.strip() for part in element.split(";"))
         parameters = {

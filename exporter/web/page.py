@@ -1,4 +1,4 @@
-"""The status page: a status, filtered and sorted, as HTML that needs nothing else, neither from here nor elsewhere."""
+"""The status page: self-contained HTML of a filtered and sorted status."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from exporter.web.assets import SCRIPT, STYLE, TEMPLATES, fingerprint
 from exporter.web.formats import Clock
 from exporter.web.query import EXACT, SORTS, Query, address, has_state, labels, status_of
 
-MAX_ROWS = 1000  # nobody reads more, and browsers get slow
-MAX_ROWS_WITH_DETAILS = 100  # of healthy deployments; with more rows a refresh would take too long
-MAX_REPLICAS = 3  # of a deployment in the table; all are on the page of that deployment alone
+MAX_ROWS = 1000  # browsers become slow above it
+MAX_ROWS_WITH_DETAILS = 100  # of healthy deployments; more would slow down the refresh
+MAX_REPLICAS = 3  # per deployment in the table; the page of a single deployment lists all
 MAX_OPTIONS = 200  # of one filter
 REFRESH = 5  # s between two refreshes of an open page
 COLOURS: dict[Level, str] = {"critical": "c81e3a", "warning": "d29922", "busy": "0969da", "ok": "1a7f37"}
@@ -34,10 +34,10 @@ SELECTS = {"project": "projects", "status": "statuses", "gpu_type": "GPU types",
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A deployment as the table shows it.
+    """A row of the table.
 
-    `queue`: waiting and running messages, None where they are not read. `replicas`: those that its details list; in
-    trouble only those that are not ready. `replicas_left`: how many more of them there are."""
+    `queue`: waiting and running messages, None if not polled. `replicas`: replicas listed in the details; for
+    deployments in trouble only those not ready. `replicas_left`: number of replicas not listed."""
 
     deployment: Deployment
     status: str
@@ -52,7 +52,7 @@ class Row:
 
 
 class StatusPage:
-    """`telemetry_path`: where the metrics are. `max_rows`: further ones can be found by the filters."""
+    """`telemetry_path`: path of the metrics. `max_rows`: deployments shown at once; filters find the others."""
 
     def __init__(self, telemetry_path: str, max_rows: int = MAX_ROWS) -> None:
         self._max_rows = max_rows
@@ -70,7 +70,7 @@ class StatusPage:
             metrics=telemetry_path.removeprefix("/"),
             refresh=REFRESH,
             runbooks=RUNBOOKS,
-            script=Markup(SCRIPT.text),  # noqa: S704 - our own files, not what the API says
+            script=Markup(SCRIPT.text),  # noqa: S704 - static files, no API data
             selects=SELECTS,
             sorts=SORTS,
             style=Markup(STYLE.text),  # noqa: S704 - as above
@@ -107,13 +107,13 @@ def _worst(status: Status) -> Level:
 
 
 def _options(values: Iterable[str], selected: str) -> list[str]:
-    """What can be chosen, with what is chosen; none where there is no choice."""
+    """The options of a filter including the selected one; empty if there is at most one option."""
     options = sorted({*sorted(values)[:MAX_OPTIONS], *filter(None, [selected])})
     return options if len(options) > 1 or selected else []
 
 
 def _rows(status: Status, shown: list[Deployment], *, is_alone: bool) -> Iterable[Row]:
-    """`is_alone`: one deployment was asked for by its name, with everything."""
+    """`is_alone`: the page shows a single deployment with all details."""
     down = {project.project: project for project in status.projects if project.error}
     queues = {(queue.project, queue.queue): (queue.waiting, queue.running) for queue in status.queues}
     few = len(shown) <= MAX_ROWS_WITH_DETAILS
@@ -146,8 +146,8 @@ def _replica_level(replica: Replica) -> Level:
 
 
 def _findings(d: Deployment, down: Mapping[str, Project]) -> tuple[Finding, ...]:
-    """Those that nothing else on the page says: a project's cause is shown once, and the row shows rollouts and that
-    there is no current data."""
+    """Findings not already visible elsewhere: a project's error is shown once, and the row shows rollouts and missing
+    data."""
     project = down.get(d.project)
     cause = None
     if d.error is not None and project is not None and project.error is not None:

@@ -1,4 +1,4 @@
-"""All paths below a prefix, for a proxy in front that does not strip it."""
+"""Serves all paths below a prefix, for reverse proxies that do not strip it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class RoutePrefix:
-    """`prefix`: with a slash at its start and none at its end. Above it, everything is 404 but a redirect to it."""
+    """`prefix`: with a leading and without a trailing slash. Other paths are 404, or redirected to the prefix."""
 
     def __init__(self, app: ASGIApp, prefix: str) -> None:
         self._app = app

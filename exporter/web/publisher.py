@@ -1,4 +1,4 @@
-"""The page that scrapes are sent: rendered when something has changed, by one task, and compressed once."""
+"""Publishes the page that scrapes return: rendered on changes by one task, compressed once."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from exporter.self_metrics import SelfMetrics, exposition
 from exporter.state.instant import Instant
 from exporter.state.store import Store
 
-REST = 20.0  # times as long as rendering took before it begins again: a twentieth of the time, at most
-MAX_REST = 5.0  # s
-REQUESTED = 300.0  # s; a format that nobody has requested for so long is compressed when somebody does
+RENDER_PAUSE_FACTOR = 20.0  # of the render duration; rendering takes at most a twentieth of the time
+MAX_RENDER_PAUSE = 5.0  # s
+COMPRESSION_TTL = 300.0  # s since its last request; older formats are compressed on demand only
 
 log = structlog.get_logger()
 
 
 class Published:
-    """A page, the exporter's own counters of polls as of the same moment, and its compressed forms as far as they have
-    been requested. Cached with the page: each of them, once it has been made."""
+    """A page with the exporter's poll counters of the same time. Cached with the page: its compressed forms, created on
+    request."""
 
     def __init__(self, page: Page, metrics: SelfMetrics) -> None:
         self.page = page
@@ -39,7 +39,7 @@ class Published:
         return self._polls[format_]
 
     async def compressed(self, format_: Format) -> Compressed:
-        """Compressed once and in a thread, also where who asked for it leaves meanwhile."""
+        """Compresses once, in a thread; continues if the requester is cancelled."""
         task = self._compressed.get(format_)
         if task is None:
             pieces = itertools.chain(self.page.pieces(format_), (self.polls(format_),))
@@ -48,7 +48,7 @@ class Published:
 
 
 class Publisher:
-    """`renderer`: another one after a reload that changes it. `clock` gives the moment."""
+    """`renderer`: replaced by a reload that changes prices. `clock`: the current time."""
 
     def __init__(self, renderer: Renderer, store: Store, metrics: SelfMetrics, clock: Callable[[], Instant]) -> None:
         self.current = Published(Page(), metrics)
@@ -57,16 +57,16 @@ class Publisher:
         self._metrics = metrics
         self._clock = clock
         self._requested = asyncio.Event()
-        self._rendering = asyncio.Lock()  # of two at a time, the older page could take the place of the newer
+        self._rendering = asyncio.Lock()  # otherwise an older page could replace a newer one
         self._last_requests: dict[Format, float] = {}  # monotonic seconds
         self._expires = float("inf")  # monotonic seconds
 
     def use(self, renderer: Renderer) -> None:
-        """For the next page."""
+        """Sets the renderer of the next page."""
         self._renderer = renderer
 
     def request_render(self) -> None:
-        """Something may have changed."""
+        """Schedules a render because data may have changed."""
         self._requested.set()
 
     async def compressed(self, published: Published, format_: Format) -> Compressed:
@@ -74,26 +74,26 @@ class Publisher:
         return await published.compressed(format_)
 
     async def render(self) -> None:
-        """Publishes what is known now."""
+        """Renders and publishes the current snapshot."""
         async with self._rendering:
             snapshot = await self._store.snapshot(self._clock())
             self._expires = snapshot.expires
             published = Published(await self._renderer.render(snapshot), self._metrics)
-            for format_, requested in list(self._last_requests.items()):  # more may come meanwhile
-                if self._clock().monotonic - requested < REQUESTED:
+            for format_, requested in list(self._last_requests.items()):  # may change during the iteration
+                if self._clock().monotonic - requested < COMPRESSION_TTL:
                     await published.compressed(format_)
             self.current = published
 
     async def render_or_keep(self) -> None:
-        """The same; an exception is logged, and the last page stays."""
+        """Like render(), but logs exceptions and keeps the last page."""
         try:
             await self.render()
         except Exception:
             self._expires = float("inf")
-            log.exception("unexpected exception in rendering (please report)", effect="the last page stays")
+            log.exception("unexpected exception while rendering (please report)", effect="last page is served")
 
     async def render_loop(self) -> None:
-        """Renders whenever it was requested and when something becomes stale, until it is cancelled."""
+        """Renders on request and when data becomes stale, until cancelled."""
         while True:
             left = self._expires - self._clock().monotonic
             with contextlib.suppress(TimeoutError):
@@ -101,4 +101,4 @@ class Publisher:
             self._requested.clear()
             began = time.monotonic()
             await self.render_or_keep()
-            await asyncio.sleep(min(REST * (time.monotonic() - began), MAX_REST))
+            await asyncio.sleep(min(RENDER_PAUSE_FACTOR * (time.monotonic() - began), MAX_RENDER_PAUSE))

@@ -1,4 +1,4 @@
-"""What of the fleet the status page shows, and in which order: read from its address, and written back to it."""
+"""Filters and sort order of the status page, encoded in its URL."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ MAX_FILTER = 200  # characters
 MAX_VALUE = 2100  # characters; a name and a value, as long as they may be
 DEFAULT_SORT = "trouble"
 LABEL_PREFIX = "label_"  # in the metrics
-NONE = "none"  # stands for no GPU, as in the metrics
+NO_GPU_VALUE = "none"  # gpu_type of deployments without GPUs, as in the metrics
 
 
 def status_of(d: Deployment) -> str:
-    """Its status, or why there is none."""
+    """The status, or the reason that there is none."""
     if d.last_known is not None:
         return "No current data"
     if d.error is not None and d.error.reason == "not_found":
@@ -34,16 +34,16 @@ def has_state(d: Deployment) -> bool:
 
 
 def labels(d: Deployment) -> tuple[str, ...]:
-    """Its own labels, `team=search`, named as in the configuration."""
+    """Configured labels as `team=search`, named as in the configuration."""
     return tuple(f"{name.removeprefix(LABEL_PREFIX)}={value}" for name, value in d.labels.items())
 
 
-# What one can filter by exactly: the values that a deployment has.
+# Exact filters: the values of a deployment.
 EXACT: Mapping[str, Callable[[Deployment], tuple[str, ...]]] = {
     "level": lambda d: (d.level,),
     "project": lambda d: (d.project,),
     "status": lambda d: (status_of(d),),
-    "gpu_type": lambda d: (d.gpu_type or NONE,) if has_state(d) else (),
+    "gpu_type": lambda d: (d.gpu_type or NO_GPU_VALUE,) if has_state(d) else (),
     "label": labels,
     "deployment": lambda d: (d.deployment,),
 }
@@ -51,7 +51,7 @@ EXACT: Mapping[str, Callable[[Deployment], tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """An order of the deployments; equal ones stay by trouble, project and name. `ascending`: as people see it."""
+    """A sort order; ties are sorted by level, project and name. `ascending`: as displayed."""
 
     title: str
     key: Callable[[Deployment], Any]
@@ -76,13 +76,13 @@ SORTS: dict[str, Sort] = {
     "queue": Sort("queue", lambda d: d.queue or "\U0010ffff"),
     "poll": Sort("oldest poll", lambda d: d.last_success or ""),
 }
-REVERSED = frozenset({"since"})  # their keys ascend where people want to see the opposite first
+REVERSED = frozenset({"since"})  # sort keys that are displayed in reverse
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """`filter`: words that must all occur in what is shown of a deployment. `sort`: a key of SORTS, with `-` before it
-    for the opposite order. The others: see EXACT; `label` is `name=value`. Empty: not filtered by."""
+    """`filter`: words that must all occur in the displayed values of a deployment. `sort`: a key of SORTS, prefixed
+    with `-` for the reverse order. Others: see EXACT; `label` is `name=value`. Empty: no filter."""
 
     filter: str = ""
     level: str = ""
@@ -109,15 +109,15 @@ class Query:
 
     @property
     def filters(self) -> tuple[tuple[str, str], ...]:
-        """Those in use, by parameter."""
+        """Active filters by parameter."""
         return tuple((name, value) for name, value in asdict(self).items() if value and name != "sort")
 
     def link(self, **changes: str) -> str:
-        """The address of the same page with other filters or another order."""
+        """URL of the page with changed filters or sort order."""
         return address({**asdict(self), **changes})
 
     def sort_link(self, key: str) -> str:
-        """By this column; the other way round where it is sorted by it already."""
+        """URL of the page sorted by this column; reversed if already sorted by it."""
         return self.link(sort=f"-{key}" if self.sort == key else key)
 
     def matcher(self) -> Callable[[Deployment], bool]:
@@ -125,16 +125,16 @@ class Query:
         words = self.filter.casefold().split()
         return lambda d: all(value in values(d) for values, value in exact) and (not words or _contains(d, words))
 
-    def order(self, found: list[Deployment]) -> None:
-        """In place."""
+    def order(self, matching: list[Deployment]) -> None:
+        """Sorts in place."""
         is_reversed = (self.sorted_by in REVERSED) is not self.sort.startswith("-")
-        found.sort(key=SORTS[self.sorted_by].key, reverse=is_reversed)
+        matching.sort(key=SORTS[self.sorted_by].key, reverse=is_reversed)
 
 
 def address(parameters: Mapping[str, str]) -> str:
-    """Relative, so that it works below any path."""
-    given = {name: value for name, value in parameters.items() if value and (name, value) != ("sort", DEFAULT_SORT)}
-    return f"./?{urlencode(given, errors='replace')}" if given else "./"
+    """Relative URL, valid below any path prefix."""
+    chosen = {name: value for name, value in parameters.items() if value and (name, value) != ("sort", DEFAULT_SORT)}
+    return f"./?{urlencode(chosen, errors='replace')}" if chosen else "./"
 
 
 def _contains(d: Deployment, words: list[str]) -> bool:

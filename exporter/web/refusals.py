@@ -1,4 +1,4 @@
-"""Clients that were refused: counted, and logged at most once a minute for each reason."""
+"""Counts refused clients, and logs them at most once per minute and reason."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import structlog
 
 from exporter.self_metrics import SelfMetrics
 
-LOG_INTERVAL = 60.0  # s; between two lines with the same reason, so that no client can fill the log
+LOG_INTERVAL = 60.0  # s between lines with the same reason, so that clients cannot flood the log
 
 Reason = Literal[
     "connection_limit", "scrape_limit", "page_limit", "header_limit", "slow_client", "tls", "unauthorized", "rate_limit"
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 
 class Refusals:
-    """Counts each; logs the first of a reason, and then at most one in LOG_INTERVAL seconds."""
+    """Counts all refusals; logs at most one per reason in LOG_INTERVAL seconds."""
 
     def __init__(self, metrics: SelfMetrics, clock: Callable[[], float] = time.monotonic) -> None:
         self._counter = metrics.refused

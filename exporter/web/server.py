@@ -20,14 +20,14 @@ from exporter.web.limit import ConnectionLimiter
 from exporter.web.refusals import LOG_INTERVAL, Refusals
 
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-ACCEPT_RETRY_DELAY = 1.0  # s; where there is no file descriptor for another connection and none is idle
-RECEIVE_BUFFER = 32 * 2**10  # bytes that a client may send ahead; what is read at once is held until it is parsed
+ACCEPT_RETRY_DELAY = 1.0  # s to wait if out of file descriptors with no idle connection to close
+RECEIVE_BUFFER = 32 * 2**10  # bytes; limits the pipelined data held per connection
 
 log = structlog.get_logger()
 
 
 class Server:
-    """`access`: who is let in now."""
+    """`access`: returns the current access rules."""
 
     def __init__(
         self,
@@ -44,13 +44,13 @@ class Server:
         self._connections = Connections(app, Policy(access, self._limiter, refusals, self._timeouts))
         self._starting: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
-        self._last_logged = float("-inf")  # when accepting failed
+        self._last_logged = float("-inf")  # when a failed accept was last logged
 
     def stop(self) -> None:
         self._stopping.set()
 
     async def serve(self, sockets: Sequence[socket.socket]) -> None:
-        """Until `stop`, and then until the responses under way have ended; closes the sockets."""
+        """Serves until `stop`, then completes responses in flight and closes the sockets."""
         async with asyncio.TaskGroup() as group:
             accepting = [group.create_task(self._accept(sock)) for sock in sockets]
             await self._stopping.wait()
@@ -62,12 +62,12 @@ class Server:
 
     async def _accept(self, sock: socket.socket) -> None:
         sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)  # inherited by what it accepts
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)  # inherited by accepted sockets
         loop = asyncio.get_running_loop()
         while True:
             try:
                 accepted, peer = await loop.sock_accept(sock)
-            except OSError as error:  # the client may have left already
+            except OSError as error:  # the client may have disconnected
                 if error.errno in OUT_OF_RESOURCES:
                     await self._make_room(error)
             else:
@@ -77,7 +77,9 @@ class Server:
         now = asyncio.get_running_loop().time()
         if now - self._last_logged > LOG_INTERVAL:
             self._last_logged = now
-            log.error("cannot accept connections", error=error.strerror, hint="raise the limit of open files")
+            log.error(
+                "cannot accept connections", error=error.strerror, hint="raise the limit on open files (ulimit -n)"
+            )
         await asyncio.sleep(0.0 if self._limiter.make_room() else ACCEPT_RETRY_DELAY)
 
     def _admit(self, accepted: socket.socket, connection: Connection) -> None:
@@ -92,7 +94,7 @@ class Server:
             self._limiter.release(connection)
             accepted.close()
         if not task.cancelled() and (error := task.exception()):
-            log.error("unexpected exception in accepting a connection (please report)", exc_info=error)
+            log.error("unexpected exception while accepting a connection (please report)", exc_info=error)
 
     async def _start(self, accepted: socket.socket, connection: Connection) -> None:
         if not await self._sends_anything(accepted):
@@ -107,7 +109,7 @@ class Server:
             connection.refuse("tls", error=getattr(error, "reason", None) or type(error).__name__)
 
     async def _sends_anything(self, accepted: socket.socket) -> bool:
-        """Browsers open spare connections and load balancers probe ports: these end without a word."""
+        """Connections without a request end silently: browsers preconnect, load balancers probe ports."""
         loop = asyncio.get_running_loop()
         readable = asyncio.Event()
         loop.add_reader(accepted, readable.set)

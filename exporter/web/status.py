@@ -1,4 +1,4 @@
-"""`/` and `/api/v1/status`: made from what is known, at most once a second, however many ask."""
+"""`/` and `/api/v1/status`, rendered at most once per second regardless of the number of requests."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ if TYPE_CHECKING:
     from exporter.web.page import StatusPage
     from exporter.web.query import Query
 
-FRESH = 1.0  # s for which what was made serves the next who ask; then it is forgotten, it is as large as the fleet
-MOST_ANSWERS = 8  # that are kept for so long; everyone may have a filter of their own
-GZIP_LEVEL = 1  # at which these texts shrink to a tenth
+CACHE_TTL = 1.0  # s; then the cached responses, which grow with the fleet, are released
+MAX_CACHED_RESPONSES = 8  # each filter has a response of its own
+GZIP_LEVEL = 1  # shrinks these texts to a tenth
 PATHS = ("/", "/api/v1/status")
-MOST_AT_ONCE = 16  # answers on their way; each may be megabytes long, and is read by people
+MAX_CONCURRENT = 16  # responses in flight; each may be megabytes long
 HTML, JSON = "text/html", "application/json"
 HEADERS = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
 
 
 class StatusReports:
-    """`facts`: what is known now. `telemetry_path`: where the metrics are. Made one at a time; others wait.
+    """`facts`: returns the current facts. `telemetry_path`: path of the metrics. Responses are rendered one at a time.
 
-    Cached: the status and the answers made of it, for `fresh` seconds."""
+    Cached for `ttl` seconds: the status and the responses rendered from it."""
 
-    def __init__(self, facts: Callable[[], Awaitable[Facts]], telemetry_path: str, fresh: float = FRESH) -> None:
-        self._fresh = fresh
+    def __init__(self, facts: Callable[[], Awaitable[Facts]], telemetry_path: str, ttl: float = CACHE_TTL) -> None:
+        self._ttl = ttl
         self._facts = facts
         self._telemetry_path = telemetry_path
-        self._making = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._status: Status | None = None
-        self._answers: dict[Query | None, bytes] = {}  # of that status: the pages, and under None the JSON
+        self._answers: dict[Query | None, bytes] = {}  # pages by query, JSON under None; of `_status`
 
     async def json(self) -> bytes:
         return await self._answer(None, to_json)
 
     async def html(self, parameters: QueryParams) -> bytes:
-        from exporter.web.query import Query  # noqa: PLC0415 - its templates cost memory that only those pay who look
+        from exporter.web.query import Query  # noqa: PLC0415 - loaded on demand: templates use memory
 
         query = Query.of(parameters)
         return await self._answer(query, lambda status: self._page.render(status, query))
@@ -61,19 +61,19 @@ class StatusReports:
         return StatusPage(self._telemetry_path)
 
     async def _answer(self, query: Query | None, make: Callable[[Status], Awaitable[bytes]]) -> bytes:
-        async with self._making:
+        async with self._lock:
             status = await self._current()
             answer = self._answers.get(query)
             if answer is None:
                 answer = await make(status)
-                if self._status is status and len(self._answers) < MOST_ANSWERS:
+                if self._status is status and len(self._answers) < MAX_CACHED_RESPONSES:
                     self._answers[query] = answer
             return answer
 
     async def _current(self) -> Status:
         if self._status is None:
             self._status = await report(await self._facts())
-            asyncio.get_running_loop().call_later(self._fresh, self._forget)
+            asyncio.get_running_loop().call_later(self._ttl, self._forget)
         return self._status
 
     def _forget(self) -> None:
@@ -92,7 +92,7 @@ def build(reports: StatusReports) -> ASGIApp:
 
 
 async def _response(request: Request, body: bytes, media_type: str) -> Response:
-    """Compressed beside the event loop: of a large fleet it takes as long as many scrapes."""
+    """Compresses in a thread: for a large fleet it takes as long as many scrapes."""
     if not accepts_gzip(request.headers.get("accept-encoding", "").encode("latin-1")):
         return Response(body, headers=HEADERS, media_type=media_type)
     packed = await asyncio.to_thread(gzip.compress, body, GZIP_LEVEL)

@@ -53,7 +53,7 @@ class Browser(Window):
         self._devtools("Input.dispatchKeyEvent", type="keyDown", commands=["paste"])
 
     def focused(self) -> str:
-        """What of the page has the focus, in words."""
+        """What of the page has the focus, as text."""
         return str(self.run("const e = document.activeElement; return e.id || e.innerText || e.tagName"))
 
     def violations(self) -> list[str]:

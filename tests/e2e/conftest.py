@@ -43,7 +43,7 @@ class Process:
         return text in self.log
 
     def url(self) -> str:
-        """As the log tells it, in either format."""
+        """Whether the log has the event, in either format."""
         until(lambda: bool(LISTENING.search(self.log)) or self.popen.poll() is not None, "the daemon listens")
         match = LISTENING.search(self.log)
         assert match, self.log

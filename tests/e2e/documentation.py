@@ -27,7 +27,7 @@ class Line:
 
 
 def pages() -> list[Path]:
-    """Every Markdown file of the project, but for the changelog, which tells of the past."""
+    """Every Markdown file of the project, except the changelog."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
         cwd=ROOT,

@@ -24,12 +24,12 @@ from tests.e2e.browser import Browser
 from tests.e2e.conftest import Process
 
 FOLDER = ROOT / ".artefacts" / "page"
-STORY = ROOT / "tools" / "pictures.yml"
+SCENARIO = ROOT / "tools" / "pictures.yml"
 WIDTHS = {1400: 900, 960: 800, 640: 700, 380: 740}  # with heights, pixels
 SCHEMES = ("light", "dark")
 KEY_VARIABLE = "PICTURES_KEY"
 DOWN = Fault(at=0, lasts=1e9, status=401)
-# What has gone wrong in the fleets below at this story second, beside what happens by chance.
+# What has gone wrong in the fleets below at this scenario second, beside what happens by chance.
 TROUBLE = {
     "chat-000": Step(at=0, crash=1, fail=True),
     "embed-001": Step(at=0, crash=1),
@@ -75,7 +75,7 @@ STRANGE = Scenario(
     )
 )
 SCENARIOS: dict[str, tuple[Take, ...]] = {
-    "five": (Take("production", load(str(STORY)), 320.0),),
+    "five": (Take("production", load(str(SCENARIO)), 320.0),),
     "thirty": (Take("production", fleet(30), then=trouble, shows="Failed"),),
     "hundred": (Take("production", fleet(100), then=trouble, shows="Failed"),),
     "thousand": (Take("production", fleet(1000), then=trouble, shows="Failed"),),

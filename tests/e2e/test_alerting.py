@@ -26,9 +26,9 @@ SCENARIOS = ("steady", "crashloop", "outage", "rollout", "scale-to-zero")
 SLOWLY_STALE = 15.0  # s; so that failing polls are reported before
 
 CHAT, EMBED = "rollout/chat-prod", "crashloop/batch-embed"
-TOLD = {
-    ("pager", "crashloop", "TogetherDeploymentFailed", f"{EMBED}: status Failed for 2 minutes."),
-    ("channel", "rollout", "TogetherDeploymentRolloutStuck", f"{CHAT}: status Updating or Scaling for 30 minutes."),
+NOTIFIED = {
+    ("pager", "crashloop", "TogetherDeploymentFailed", f"{EMBED}: in status Failed for 2 minutes."),
+    ("channel", "rollout", "TogetherDeploymentRolloutStuck", f"{CHAT}: in status Updating or Scaling for 30 minutes."),
     (
         "channel",
         "rollout",
@@ -42,7 +42,7 @@ TOLD = {
         f"{CHAT}: 1 replica running but not ready for 15 minutes.",
     ),
     ("channel", "outage", "TogetherPollsFailing", "outage: polls of 2 deployments failing for 10 minutes."),
-    ("pager", "outage", "TogetherDataStale", "outage: oldest data of a deployment is SOME old."),
+    ("pager", "outage", "TogetherDataStale", "outage: last successful poll of a deployment was SOME ago."),
 }
 BY_CLASS = {
     ("channel", "crashloop", "TogetherReplicaCrashLooping", f"{EMBED}: 1 replica crash looping for 10 minutes."),
@@ -50,17 +50,17 @@ BY_CLASS = {
         "channel",
         "scale-to-zero",
         "TogetherDeploymentGPUsIdle",
-        "scale-to-zero/batch-embed: 2 GPUs held and no job in the queue for 1 hour.",
+        "scale-to-zero/batch-embed: 2 GPUs allocated and no jobs in the queue for 1 hour.",
     ),
 }
 
 
 def text(message: Message) -> str:
-    return re.sub(r"is \S+( \S+)* old", "is SOME old", message.annotations["description"])
+    return re.sub(r"was \S+( \S+)* ago", "was SOME ago", message.annotations["description"])
 
 
 class Stack:
-    """Each scenario is a project of that name; its story stands where the test puts it."""
+    """Each scenario is a project of that name, whose time the test sets."""
 
     def __init__(self, simulators: dict[str, SimulatorServer], daemon: Process, pager: Pager, prometheus: Prometheus):
         self.simulators, self.daemon, self.pager, self.prometheus = simulators, daemon, pager, prometheus
@@ -69,9 +69,9 @@ class Stack:
         for scenario, moment in moments.items():
             self.simulators[scenario.replace("_", "-")].now = moment
 
-    def tells(self, *alerts: tuple[str, str]) -> None:
+    def wait_until_firing(self, *alerts: tuple[str, str]) -> None:
         for alert in alerts:
-            until(lambda alert=alert: alert in self.pager.firing(), f"{alert} fires; told: {self.pager.messages}")  # type: ignore[misc]  # one each
+            until(lambda alert=alert: alert in self.pager.firing(), f"{alert} fires; notified: {self.pager.messages}")  # type: ignore[misc]  # one each
 
     def resolves(self, *alerts: tuple[str, str]) -> None:
         for alert in alerts:
@@ -101,14 +101,14 @@ def test_what_is_wrong_is_told_and_resolves_and_what_is_well_is_not(stack: Stack
     failing, stale = ("outage", "TogetherPollsFailing"), ("outage", "TogetherDataStale")
     stuck, mixed = ("rollout", "TogetherDeploymentRolloutStuck"), ("rollout", "TogetherDeploymentRevisionsMixed")
     stack.at(outage=30, rollout=31)
-    stack.tells(failing, stuck, mixed, stale)
+    stack.wait_until_firing(failing, stuck, mixed, stale)
     failed = ("crashloop", "TogetherDeploymentFailed")
     stack.at(crashloop=40, outage=100, rollout=100)
-    stack.tells(failed)
+    stack.wait_until_firing(failed)
     stack.resolves(failing, stale, stuck, mixed)
     stack.at(crashloop=170)
     stack.resolves(failed)
-    assert messages(stack) - BY_CLASS == TOLD
+    assert messages(stack) - BY_CLASS == NOTIFIED
 
 
 def test_what_is_counted_by_class_and_queue_is_told(stack: Stack) -> None:
@@ -118,7 +118,7 @@ def test_what_is_counted_by_class_and_queue_is_told(stack: Stack) -> None:
     stack.at(crashloop=10)
     assert "together_deployment_queue_info" in stack.daemon.metrics()
     stack.at(crashloop=10, scale_to_zero=115)
-    stack.tells(crashing, idle)
+    stack.wait_until_firing(crashing, idle)
     stack.at(crashloop=170, scale_to_zero=140)
     stack.resolves(crashing, idle)
     assert messages(stack) >= BY_CLASS
@@ -138,9 +138,9 @@ def test_an_exporter_that_is_gone_is_told_about_and_does_not_read_as_health(stac
     until(lambda: len(stack.prometheus.query("together_deployment_poll_success == 1")) == 9, "all is seen")
     failed, down = ("crashloop", "TogetherDeploymentFailed"), ("", "TogetherExporterDown")
     stack.at(crashloop=40)
-    stack.tells(failed)
+    stack.wait_until_firing(failed)
     stack.daemon.stop()
-    stack.tells(down)
+    stack.wait_until_firing(down)
     assert failed in stack.pager.firing()
     others = {("crashloop", "TogetherReplicaCrashLooping"), ("", "TogetherExporterInstanceDown")}
     assert {message.alert for message in stack.pager.messages} <= {failed, down, *others}

@@ -1,4 +1,4 @@
-"""What docs/alerting.md tells to type is typed, in its order, beside the files that it shows."""
+"""Runs the commands of docs/alerting.md in order, with the files that it shows."""
 
 from __future__ import annotations
 

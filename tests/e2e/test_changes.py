@@ -77,8 +77,8 @@ def test_one_deployment_listed_twice_is_shown_once(order: int, api: FaultyApi, s
     assert len(series(daemon, "together_deployment_replicas_ready")) == 1
     assert daemon.shows(f"{dropped('duplicate_deployment')} 1.0")
     assert daemon.shows(f"{dropped('invalid_value')} 3.0")
-    assert 'msg="listed more than once; the oldest is shown"' in daemon.log
-    assert 'msg="values that cannot be read are left out"' in daemon.log
+    assert 'msg="deployment listed more than once, exporting the oldest"' in daemon.log
+    assert 'msg="invalid values omitted"' in daemon.log
 
 
 def test_a_deployment_made_again_under_its_name_starts_afresh(api: FaultyApi, start: Start) -> None:
@@ -112,7 +112,7 @@ def test_20_000_replicas_are_counted_and_200_of_them_shown(api: FaultyApi, start
     until(lambda: daemon.shows(counted), "they are counted")
     assert len(series(daemon, "together_replica_ready")) == 200
     assert daemon.shows(f"{dropped('replica_limit')} 19800.0")
-    assert 'msg="replicas beyond max_replicas_per_deployment are left out"' in daemon.log
+    assert 'msg="replicas above max_replicas_per_deployment omitted"' in daemon.log
 
 
 def test_every_odd_value_at_once_costs_no_deployment(api: FaultyApi, start: Start) -> None:
@@ -123,7 +123,7 @@ def test_every_odd_value_at_once_costs_no_deployment(api: FaultyApi, start: Star
     up = series(daemon, "together_deployment_poll_success")
     assert len(up) == len(cases)
     assert all(line.endswith(" 1.0") for line in up)
-    assert "values that cannot be read are left out" in daemon.log
+    assert "invalid values omitted" in daemon.log
     assert "internal_error" not in daemon.log
 
 
@@ -142,7 +142,7 @@ def test_a_key_file_is_followed_and_its_absence_named(api: FaultyApi, start: Sta
     key.chmod(0o600)
     daemon = start(project(api, f", deployments: [x], api_key_file: {key}"))
     until(lambda: daemon.shows(f"{READY} 3.0"), "it is polled")
-    assert "can be read by everyone" not in daemon.log
+    assert "is world-readable" not in daemon.log
     replacement = tmp_path / "new"
     replacement.write_text("second")
     replacement.rename(key)
@@ -167,7 +167,7 @@ def test_a_key_file_that_everyone_can_read_is_warned_about(api: FaultyApi, start
     key.chmod(0o644)
     daemon = start(project(api, f", api_key_file: {key}"))
     assert daemon.url()
-    assert f'msg="key file can be read by everyone" project=p file={key} hint="chmod o-r {key}"' in daemon.log
+    assert f'msg="key file is world-readable" project=p file={key} hint="chmod o-r {key}"' in daemon.log
 
 
 def test_an_error_in_a_200_does_not_pass_for_a_deployment(api: FaultyApi, start: Start) -> None:

@@ -34,22 +34,22 @@ def test_it_says_what_the_configuration_is_and_what_it_costs(tmp_path: Path) -> 
         f"- {{name: q, api_key_file: {key}, include: ['prod-.*'], queue: true}}\nweb: {{listen_address: ':1'}}\n",
     )
     done = run("check", file)
-    queues = "2 requests a minute, and one for each queue"
-    begin = f"https://api.together.ai/v1, key from the file {key}"
+    queues = "2 requests/min plus one per queue"
+    begin = f"https://api.together.ai/v1, API key from the file {key}"
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         f"configuration: {tmp_path / 'c.yml'}",
-        "serves http on :1, the metrics at /metrics",
-        f"project p: {begin}, deployments: 2 by name, fetch: each, every 30s, 3 requests a minute",
-        f"project q: {begin}, deployments: all it sees, include prod-.*, fetch: list, every 30s, {queues}",
+        "listening on :1 (http), metrics at /metrics",
+        f"project p: {begin}, deployments: 2 by name, fetch: each, every 30s, 3 requests/min",
+        f"project q: {begin}, deployments: all, include prod-.*, fetch: list, every 30s, {queues}",
     ]
 
 
 def test_a_key_alone_is_a_configuration() -> None:
     done = run("check", TOGETHER_API_KEY=API_KEY)
-    assert done.stdout.startswith("configuration: no file; the environment alone\n")
+    assert done.stdout.startswith("configuration: none (environment only)\n")
     assert "key from the variable TOGETHER_API_KEY" in done.stdout
-    assert "2 requests a minute" in done.stdout
+    assert "2 requests/min" in done.stdout
 
 
 def test_all_problems_at_once_each_with_file_line_key_and_hint(tmp_path: Path) -> None:
@@ -57,16 +57,16 @@ def test_all_problems_at_once_each_with_file_line_key_and_hint(tmp_path: Path) -
     done = run("check", written(tmp_path, text))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
-        f'{tmp_path / "c.yml"}:1: pol_interval: is not a known key; did you mean "poll_interval"?',
+        f'{tmp_path / "c.yml"}:1: pol_interval: unknown key; did you mean "poll_interval"?',
         f'{tmp_path / "c.yml"}:2: poll_timeout: "10" has no unit; write 10s',
-        f'{tmp_path / "c.yml"}:5: projects[0].deploymnts: is not a known key; did you mean "deployments"?',
+        f'{tmp_path / "c.yml"}:5: projects[0].deploymnts: unknown key; did you mean "deployments"?',
     ]
-    told = json.loads(run("check", written(tmp_path, text), "--output=json").stdout)
-    assert told["ok"] is False
-    assert told["problems"][2] == {
+    output = json.loads(run("check", written(tmp_path, text), "--output=json").stdout)
+    assert output["ok"] is False
+    assert output["problems"][2] == {
         "source": str(tmp_path / "c.yml"),
         "key": "projects[0].deploymnts",
-        "message": 'is not a known key; did you mean "deployments"?',
+        "message": 'unknown key; did you mean "deployments"?',
         "line": 5,
     }
 
@@ -90,7 +90,10 @@ def test_poll_shows_what_would_be_exported(steady: SimulatorServer) -> None:
     assert chat.split()[:8] == ["default", "chat-prod", "Ready", "3", "3", "2", "6", "2"]
     assert gateway.split()[7] == "-", "it has no GPU"
     once = run("once", **environment).stdout.splitlines()
-    assert summary == f"3 of 3 deployments can be read; {sum(not line.startswith('#') for line in once)} series in all"
+    assert (
+        summary
+        == f"3 of 3 deployments polled successfully; {sum(not line.startswith('#') for line in once)} series in total"
+    )
     series = sum(int(line.split()[-2]) for line in (embed, chat, gateway))
     assert series == sum(not line.startswith("#") and 'deployment="' in line for line in once)
 
@@ -109,20 +112,18 @@ def test_a_wrong_name_is_told_with_the_near_ones(steady: SimulatorServer, tmp_pa
     done = run("check", "--poll", file, TOGETHER_API_KEY=API_KEY)
     assert done.returncode == 1
     lines = done.stdout.splitlines()
-    unknown = "not_found: The API does not know this deployment: HTTP 404 Not Found."
+    unknown = "not_found: Deployment not found: HTTP 404 Not Found."
     assert f"p/chat-prd: {unknown} Did you mean chat-prod?" in lines
     assert f"p/zzz: {unknown}" in lines
-    assert "\nnot_found: Check the name or ID under deployments" in done.stdout
-    assert "1 of 3 deployments can be read" in done.stdout
+    assert "\nnot_found: Check the name or ID in deployments" in done.stdout
+    assert "1 of 3 deployments polled successfully" in done.stdout
 
 
 def test_a_wrong_key_is_told_and_not_shown(tmp_path: Path) -> None:
     with SimulatorServer(load("steady"), api_key="right") as server:
         done = run("check", "--poll", TOGETHER_API_KEY=API_KEY, TOGETHER_BASE_URL=server.url)
     assert done.returncode == 1
-    assert (
-        "project default: The API rejects the key: HTTP 401 Unauthorized. Check that the key is complete" in done.stdout
-    )
+    assert "project default: API key rejected: HTTP 401 Unauthorized. Check that the API key is complete" in done.stdout
     assert "Traceback" not in done.stderr
 
 
@@ -130,30 +131,34 @@ def test_a_wrong_key_of_named_deployments_is_explained_once(tmp_path: Path) -> N
     with SimulatorServer(load("steady"), api_key="right") as server:
         file = written(tmp_path, f"projects: [{{base_url: '{server.url}', deployments: [chat-prod, gateway]}}]")
         done = run("check", "--poll", file, TOGETHER_API_KEY=API_KEY)
-    assert (done.returncode, done.stdout.count("unauthorized: The API rejects the key")) == (1, 2)
-    assert done.stdout.count("Check that the key is complete") == 1
+    assert (done.returncode, done.stdout.count("unauthorized: API key rejected")) == (1, 2)
+    assert done.stdout.count("Check that the API key is complete") == 1
 
 
 def test_no_network_is_told(tmp_path: Path) -> None:
     file = written(tmp_path, "projects: [{base_url: 'http://127.0.0.1:9', poll_timeout: 500ms}]")
     done = run("check", "--poll", file, TOGETHER_API_KEY=API_KEY)
     assert done.returncode == 1
-    assert "The API cannot be reached: ConnectError" in done.stdout
-    assert "DNS, proxy, firewall and certificate authorities" in done.stdout
+    assert "API unreachable: ConnectError" in done.stdout
+    assert "DNS, proxy, firewall and CA certificates" in done.stdout
 
 
 def test_a_key_that_sees_nothing_is_told() -> None:
     with SimulatorServer(Scenario()) as server:
         done = run("check", "--poll", TOGETHER_API_KEY=API_KEY, TOGETHER_BASE_URL=server.url)
-    assert (done.returncode, "The key works and sees no deployment" in done.stdout) == (0, True)
+    assert (done.returncode, "The API key is valid, but the project has no deployments" in done.stdout) == (0, True)
 
 
 def test_json_for_scripts(steady: SimulatorServer, tmp_path: Path) -> None:
     file = written(tmp_path, f"projects: [{{name: p, base_url: '{steady.url}', deployments: [chat-prd, gateway]}}]")
     done = run("check", "--poll", "--output=json", file, TOGETHER_API_KEY=API_KEY)
-    told = json.loads(done.stdout)
-    assert (done.returncode, told["ok"], told["projects"][0]["api_key"]) == (1, False, "the variable TOGETHER_API_KEY")
-    by_name = {each["deployment"]: each for each in told["deployments"]}
+    output = json.loads(done.stdout)
+    assert (done.returncode, output["ok"], output["projects"][0]["api_key"]) == (
+        1,
+        False,
+        "the variable TOGETHER_API_KEY",
+    )
+    by_name = {each["deployment"]: each for each in output["deployments"]}
     assert (by_name["chat-prd"]["near"], by_name["chat-prd"]["error"]["reason"]) == (["chat-prod"], "not_found")
     assert (by_name["gateway"]["status"], by_name["gateway"]["ready_replicas"]) == ("Ready", 2)
     assert by_name["gateway"]["series"] > 10

@@ -57,7 +57,7 @@ def test_an_outage_keeps_the_last_state_and_ends(steady: SimulatorServer, start:
     steady.simulator.faults.clear()
     until(lambda: daemon.shows(f"{up} 1.0"), "it is up again")
     assert daemon.log.count("poll failed") == 1
-    until(lambda: daemon.logs('msg="poll recovered"'), "the end is told")
+    until(lambda: daemon.logs('msg="poll recovered"'), "the recovery is logged")
     assert daemon.log.count('msg="poll recovered"') == 1
 
 
@@ -136,7 +136,7 @@ def test_a_project_that_leaves_the_configuration_leaves_no_series(
     until(lambda: daemon.shows('together_project_poll_success{project="goes"} 1.0'), "both are polled")
     (tmp_path / "together-exporter.yml").write_text(f"{FAST}projects: [{entry.format('stays', steady.url)}]")
     daemon.popen.send_signal(signal.SIGHUP)
-    until(lambda: daemon.logs("msg=reloaded"), "it is reloaded")
+    until(lambda: daemon.logs("configuration reloaded"), "it is reloaded")
     assert 'project="goes"' not in daemon.metrics()
     assert daemon.shows('together_project_poll_success{project="stays"} 1.0')
 

@@ -1,4 +1,4 @@
-"""Every command in the documentation is run, as it stands there, beside a running exporter and a simulated API."""
+"""Every command in the documentation is run unchanged with a running exporter and a simulated API."""
 
 from __future__ import annotations
 
@@ -102,28 +102,28 @@ def test_it_does_as_it_says(line: Line, place: Path, daemon: Process, steady: Si
         text=True,
         start_new_session=True,
     )
-    said = ""
+    output = ""
 
     def read() -> None:
-        nonlocal said
+        nonlocal output
         assert process.stdout is not None
         with process.stdout as stdout:
             for words in stdout:
-                said += words
+                output += words
 
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        until(lambda: bool(LASTS.search(said)) or process.poll() is not None, f"{text} ends or runs")
+        until(lambda: bool(LASTS.search(output)) or process.poll() is not None, f"{text} ends or runs")
         lasts = process.poll() is None
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGINT)
         code = process.wait(GRACE)
         reader.join()
-    outputs.append(said)
-    assert "Traceback" not in said
-    assert code == 0 or (lasts and text.startswith("make ")), f"{code}: {said}"
+    outputs.append(output)
+    assert "Traceback" not in output
+    assert code == 0 or (lasts and text.startswith("make ")), f"{code}: {output}"
 
 
 def test_what_is_not_run_has_a_reason_that_still_holds() -> None:

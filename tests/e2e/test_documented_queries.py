@@ -26,7 +26,7 @@ OWN = {sample.name for metric in described() for sample in metric.samples} | {me
 FAMILIES = [family for group in GROUPS for family in group.families]
 SUMMARIES = {f"{family.name}_{part}" for family in FAMILIES if family.type == "summary" for part in ("sum", "count")}
 KNOWN = {family.name for family in FAMILIES} | SUMMARIES | known() | OWN | {f"{name}_total" for name in OWN}
-STORY = """
+SCENARIO = """
 deployments:
   - {name: chat, replicas: 2, max_replicas: 3, gpu_count: 2, volume: weights, secret_expires_in: 864000,
      timeline: [{at: 20, rollout: "registry.example/chat:2"}, {at: 60, scale: 3}, {at: 75, scale: 2}], repeat: 90}
@@ -95,10 +95,10 @@ def test_recipes_and_runbooks_have_answers_from_two_exporters(
 
 @pytest.mark.needs("prometheus")
 def test_every_query_has_an_answer(start: Start, tmp_path: Path) -> None:
-    (tmp_path / "story.yml").write_text(STORY)
+    (tmp_path / "scenario.yml").write_text(SCENARIO)
     with ExitStack() as entered:
         fleet, outage = (
-            entered.enter_context(SimulatorServer(load(name))) for name in (str(tmp_path / "story.yml"), "outage")
+            entered.enter_context(SimulatorServer(load(name))) for name in (str(tmp_path / "scenario.yml"), "outage")
         )
         pace = "max_requests_per_second: 100"
         daemon = start(
@@ -112,9 +112,9 @@ def test_every_query_has_an_answer(start: Start, tmp_path: Path) -> None:
         target = daemon.url().removeprefix("http://")
         prometheus = entered.enter_context(Prometheus(target, tmp_path, rules=rules))
         until(lambda: bool(prometheus.query("together_deployment_poll_success")), "it is scraped")
-        said = {line.text: line.name for line in queries() if not is_of_rules(line)}
-        assert said.keys() >= NEVER_HERE.keys(), "an exception that nobody needs any more"
+        by_text = {line.text: line.name for line in queries() if not is_of_rules(line)}
+        assert by_text.keys() >= NEVER_HERE.keys(), "an exception that nobody needs any more"
         for query in NEVER_HERE:
             answered(prometheus, query)
-        open_ = {name: filled(text) for text, name in said.items() if text not in NEVER_HERE}
+        open_ = {name: filled(text) for text, name in by_text.items() if text not in NEVER_HERE}
         answer_all(prometheus, open_, (fleet, outage))

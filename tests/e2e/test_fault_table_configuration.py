@@ -169,7 +169,7 @@ def reloaded(running: Running) -> Running:
     assert running.post().status_code == 200
     until(lambda: page(running.daemon).names() == {"chat"}, "it is polled")
     assert running.successful() == 1
-    until(lambda: "msg=reloaded" in running.daemon.log[since:], "it is logged")
+    until(lambda: "configuration reloaded" in running.daemon.log[since:], "it is logged")
     return running
 
 
@@ -190,7 +190,7 @@ def test_a_reload_that_cannot_be_applied_is_reported_in_three_ways(case: str, re
     reloaded.good()
     assert reloaded.post().status_code == 200
     assert reloaded.successful() == 1
-    until(lambda: "msg=reloaded" in reloaded.daemon.log[since:], "it is logged")
+    until(lambda: "configuration reloaded" in reloaded.daemon.log[since:], "it is logged")
 
 
 @pytest.mark.parametrize("case", STARTS)

@@ -49,9 +49,9 @@ class Setup:
 
     def hang_up(self) -> None:
         """SIGHUP, and its end."""
-        before = self.daemon.log.count("msg=reloaded")
+        before = self.daemon.log.count("configuration reloaded")
         self.daemon.popen.send_signal(signal.SIGHUP)
-        until(lambda: self.daemon.log.count("msg=reloaded") > before, "it is reloaded")
+        until(lambda: self.daemon.log.count("configuration reloaded") > before, "it is reloaded")
 
     def reload(self) -> None:
         assert httpx.post(f"{self.daemon.url()}/-/reload", timeout=60).status_code == 200

@@ -130,14 +130,14 @@ def test_a_reload_in_the_middle_of_a_poll_keeps_state_and_schedule(start: Start,
         until(lambda: daemon.shows(ready.format("p")), "it is polled")
         api.answers["p"] = silence
         asked = len(api.requests["p"])
-        until(lambda: len(api.requests["p"]) > asked, "a poll is on its way")
+        until(lambda: len(api.requests["p"]) > asked, "a poll is in flight")
         (tmp_path / "together-exporter.yml").write_text(pace + one + two)
         asked = len(api.requests["p"])
         daemon.popen.send_signal(signal.SIGHUP)
         until(lambda: daemon.shows(ready.format("q")), "the new project is polled")
         assert daemon.shows(ready.format("p"))
         assert daemon.shows('together_deployment_poll_success{deployment="x",project="p"} 1.0')
-        assert len(api.requests["p"]) == asked, "the poll on its way was neither ended nor doubled"
+        assert len(api.requests["p"]) == asked, "the poll in flight was neither ended nor doubled"
 
 
 def test_killed_in_the_middle_of_a_poll_it_starts_again_on_the_same_port(start: Start, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_killed_in_the_middle_of_a_poll_it_starts_again_on_the_same_port(start: 
         api.answers["p"] = silence
         config = f"projects: [{{name: p, base_url: '{api.url('p')}', deployments: [x]}}]"
         first = start(config, TOGETHER_API_KEY=API_KEY)
-        until(lambda: bool(api.requests["p"]), "a poll is on its way")
+        until(lambda: bool(api.requests["p"]), "a poll is in flight")
         port = address(first)[1]
         first.popen.kill()
         first.popen.wait(30)

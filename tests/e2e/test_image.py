@@ -67,10 +67,10 @@ class Image:
 def image() -> Iterator[Image]:
     built = subprocess.run([ROOT / "deploy/image/build.sh", IMAGE], capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr[-3000:]
-    said = json.loads(_output("buildah", "inspect", "--type", "image", IMAGE))
+    inspected = json.loads(_output("buildah", "inspect", "--type", "image", IMAGE))
     container = _output("buildah", "from", IMAGE)
     try:
-        yield Image(said["Docker"]["config"], Path(_output("buildah", "mount", container)))
+        yield Image(inspected["Docker"]["config"], Path(_output("buildah", "mount", container)))
     finally:
         _output("buildah", "rm", container)
 
@@ -155,11 +155,11 @@ def test_it_holds_what_it_needs_and_no_tool_to_make_it(image: Image) -> None:
 def test_its_labels_tell_where_it_comes_from(image: Image) -> None:
     labels = image.config["Labels"]
     assert isinstance(labels, dict)
-    told = {name.removeprefix("org.opencontainers.image."): value for name, value in labels.items()}
-    assert told["version"] == __version__
-    assert told["revision"].removesuffix("-dirty") == _output("git", "-C", str(ROOT), "rev-parse", "HEAD")
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", told["created"])
-    assert {"title", "description", "source", "licenses"} <= told.keys()
+    annotations = {name.removeprefix("org.opencontainers.image."): value for name, value in labels.items()}
+    assert annotations["version"] == __version__
+    assert annotations["revision"].removesuffix("-dirty") == _output("git", "-C", str(ROOT), "rev-parse", "HEAD")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", annotations["created"])
+    assert {"title", "description", "source", "licenses"} <= annotations.keys()
 
 
 def test_it_adds_to_the_base_what_the_readme_says(image: Image) -> None:

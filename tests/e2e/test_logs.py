@@ -17,7 +17,7 @@ from tests.e2e.conftest import Process, Start, run
 from tests.e2e.test_daemon import listing
 
 LOGFMT = re.compile(r'ts=\S+Z level=(debug|info|warn|error) msg=(\w+|"[^"]+")( \w+=([^\s"=]+|"([^"\\]|\\.)*"))*')
-STORY = Scenario(
+SCENARIO = Scenario(
     deployments=(
         DeploymentScenario(
             name="chat", timeline=(Step(at=10, fail=True), Step(at=20, fail=False), Step(at=30, delete=True))
@@ -28,7 +28,7 @@ STORY = Scenario(
 
 def lived_through(start: Start, *options: str) -> Process:
     """A daemon that has seen a change of status, an outage, and a deployment go."""
-    with SimulatorServer(STORY) as server:
+    with SimulatorServer(SCENARIO) as server:
         daemon = start(listing(server), *options, TOGETHER_API_KEY=API_KEY)
         until(
             lambda: daemon.shows('together_deployment_poll_success{deployment="chat",project="p"} 1.0'), "it is polled"
@@ -50,14 +50,14 @@ def test_json_has_one_object_a_line_and_one_line_a_change(start: Start) -> None:
     daemon = lived_through(start, "--log.format=json", "--log.level=info")
     lines = [json.loads(line) for line in daemon.log.splitlines()]
     assert all(line["ts"].endswith("Z") for line in lines)
-    told = [(line["level"], line["msg"], line.get("deployment")) for line in lines]
-    assert told == [
+    events = [(line["level"], line["msg"], line.get("deployment")) for line in lines]
+    assert events == [
         ("info", "listening", None),
-        ("info", "polled", None),
+        ("info", "first list succeeded", None),
         ("info", "status changed", "chat"),
         ("warn", "poll failed", None),
         ("info", "poll recovered", None),
-        ("info", "deployment gone", "chat"),
+        ("info", "deployment disappeared", "chat"),
         ("info", "stopping", None),
         ("info", "stopped", None),
     ]
@@ -69,7 +69,7 @@ def test_json_has_one_object_a_line_and_one_line_a_change(start: Start) -> None:
     assert (changed["before"], changed["after"]) == ("Ready", "Failed")
     assert (failed["project"], failed["reason"], failed["error"]) == ("p", "unauthorized", "HTTP 401 Unauthorized")
     assert failed["next_in"] == "0.2s"
-    assert gone["reason"] == "no longer in the project's list"
+    assert gone["reason"] == "no longer listed by the API"
 
 
 def test_logfmt_by_default_every_line(start: Start) -> None:
@@ -97,8 +97,8 @@ def test_levels_leave_out_what_is_below_them(
     daemon = start(listing(steady), *options, TOGETHER_API_KEY=API_KEY)
     until(lambda: is_ready(port), "it is polled")
     assert daemon.stop() == 0
-    told = [json.loads(line)["msg"] for line in daemon.log.splitlines()]
-    assert set(told) == set(messages)
+    events = [json.loads(line)["msg"] for line in daemon.log.splitlines()]
+    assert set(events) == set(messages)
 
 
 def is_ready(port: int) -> bool:
@@ -124,15 +124,15 @@ def test_an_address_in_use_is_one_line(command: str, option: str) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         f"together-exporter: cannot listen on {address}: Address already in use; "
-        f"see what listens there, or choose another with {option}\n"
+        f"stop the other process, or choose another address with {option}\n"
     )
 
 
 @pytest.mark.parametrize("format_", ["logfmt", "json"])
 def test_names_cannot_play_with_the_terminal_that_shows_the_log(format_: str, start: Start) -> None:
     """They are cleaned, as labels are; the configuration's may have no control characters."""
-    story = DeploymentScenario(name="a\x1b[2Jb\rc", timeline=(Step(at=10, fail=True),))
-    with SimulatorServer(Scenario(deployments=(story,))) as server:
+    scenario = DeploymentScenario(name="a\x1b[2Jb\rc", timeline=(Step(at=10, fail=True),))
+    with SimulatorServer(Scenario(deployments=(scenario,))) as server:
         daemon = start(listing(server), f"--log.format={format_}", TOGETHER_API_KEY=API_KEY)
         until(lambda: daemon.get("/-/ready").status_code == 200, "it is polled")
         server.now = 15

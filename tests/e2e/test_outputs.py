@@ -81,8 +81,8 @@ LONG = "a-deployment-with-a-name-of-sixty-characters-as-they-do-occur"
 
 @pytest.mark.parametrize("width", [200, 100, 80, 60, 20])
 def test_a_narrow_terminal_drops_columns_and_cuts_no_name(width: int) -> None:
-    stories = (DeploymentScenario(name=LONG), DeploymentScenario(name="chat"))
-    with SimulatorServer(Scenario(deployments=stories)) as server:
+    scenarios = (DeploymentScenario(name=LONG), DeploymentScenario(name="chat"))
+    with SimulatorServer(Scenario(deployments=scenarios)) as server:
         lines = terminal(width, server.url).splitlines()
     header = next(line for line in lines if "DEPLOYMENT" in line)
     row = next(line for line in lines if LONG in line)
@@ -119,7 +119,7 @@ def test_errors_stand_below_the_table_in_full(steady: SimulatorServer, tmp_path:
     lines = done.stdout.splitlines()
     table = next(index for index, line in enumerate(lines) if line.startswith("p ") and LONG in line)
     assert lines[table].endswith("not_found")
-    assert f"p/{LONG}: not_found: The API does not know this deployment: HTTP 404 Not Found." in lines[table:]
+    assert f"p/{LONG}: not_found: Deployment not found: HTTP 404 Not Found." in lines[table:]
 
 
 @pytest.mark.parametrize(

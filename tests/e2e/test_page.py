@@ -11,7 +11,7 @@ from exporter.simulator.scenario import DeploymentScenario, Fault, Scenario, Ste
 from tests.conftest import SimulatorServer, until
 from tests.e2e.browser import ENTER, HUGE, PHONE, SPACE, TAB, TABLET, Browser
 from tests.e2e.conftest import Start
-from tests.e2e.page_story import BROKEN, STORY, TROUBLE, fleet_in_trouble, front, serving
+from tests.e2e.page_scenario import BROKEN, SCENARIO, TROUBLE, fleet_in_trouble, front, serving
 from tools.chromium import WIDE
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.needs("chromedriver")]
@@ -36,8 +36,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def story() -> Iterator[SimulatorServer]:
-    with SimulatorServer(STORY) as server:
+def api() -> Iterator[SimulatorServer]:
+    with SimulatorServer(SCENARIO) as server:
         yield server
 
 
@@ -76,26 +76,26 @@ def test_healthy_deployments_take_a_line_each_below_those_in_trouble(browser: Br
         assert len(rows[700]) >= 10
 
 
-def test_from_trouble_to_the_logs_and_the_runbook(browser: Browser, story: SimulatorServer, start: Start) -> None:
-    story.now = BROKEN
-    browser.open(serving(start, story).url())
+def test_from_trouble_to_the_logs_and_the_runbook(browser: Browser, api: SimulatorServer, start: Start) -> None:
+    api.now = BROKEN
+    browser.open(serving(start, api).url())
     assert browser.names() == ["crashes", "rests", "well"]
     assert browser.driver.title == "1 critical – together-exporter"
     first = browser.one("tbody tr").text
-    assert "1 replica is crash looping (CrashLoopBackOff). Read the replica's logs. Runbook" in first
+    assert "1 replica is crash looping (CrashLoopBackOff). Check the logs of the replica. Runbook" in first
     command = browser.one("tr[data-key='p/crashes'] code").get_attribute("textContent")
-    (replica,) = [r for r in story.simulator.fleet.deployments["crashes"].replicas.values() if not r.is_ready]
-    id_ = story.simulator.fleet.deployments["crashes"].id
-    url = f"{story.url}/v1/deployments/{id_}/logs?replica_id={replica.name}"
+    (replica,) = [r for r in api.simulator.fleet.deployments["crashes"].replicas.values() if not r.is_ready]
+    id_ = api.simulator.fleet.deployments["crashes"].id
+    url = f"{api.url}/v1/deployments/{id_}/logs?replica_id={replica.name}"
     assert command == f"curl -H \"Authorization: Bearer $TOGETHER_API_KEY\" '{url}'"
     assert browser.one(".findings a").get_attribute("href").endswith("TogetherDeploymentFailed.md")  # type: ignore[union-attr]
     assert not [a for a in browser.all("a") if "/v1/deployments" in str(a.get_attribute("href"))], "needs a key"
 
 
 @pytest.mark.parametrize("has_clipboard", [True, False], ids=["HTTPS", "HTTP"])
-def test_the_command_is_copied(has_clipboard: bool, browser: Browser, story: SimulatorServer, start: Start) -> None:
-    story.now = BROKEN
-    browser.open(serving(start, story).url())
+def test_the_command_is_copied(has_clipboard: bool, browser: Browser, api: SimulatorServer, start: Start) -> None:
+    api.now = BROKEN
+    browser.open(serving(start, api).url())
     browser.one("#auto").click()
     if not has_clipboard:
         browser.run("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
@@ -107,9 +107,9 @@ def test_the_command_is_copied(has_clipboard: bool, browser: Browser, story: Sim
     assert str(browser.one("#filter").get_attribute("value")).startswith("curl -H")
 
 
-def test_filters_are_exact_and_in_the_address(browser: Browser, story: SimulatorServer, start: Start) -> None:
-    story.now = BROKEN
-    url = serving(start, story).url()
+def test_filters_are_exact_and_in_the_address(browser: Browser, api: SimulatorServer, start: Start) -> None:
+    api.now = BROKEN
+    url = serving(start, api).url()
     browser.open(url)
     browser.one(".levels .ok").click()
     until(lambda: browser.names() == ["rests", "well"], "those that are ok")
@@ -131,9 +131,9 @@ def test_filters_are_exact_and_in_the_address(browser: Browser, story: Simulator
 
 
 def test_the_order_is_in_the_address_and_can_be_turned_around(
-    browser: Browser, story: SimulatorServer, start: Start
+    browser: Browser, api: SimulatorServer, start: Start
 ) -> None:
-    url = serving(start, story).url()
+    url = serving(start, api).url()
     browser.open(url)
     browser.driver.find_element("link text", "GPUs").click()
     until(lambda: browser.names() == ["well", "crashes", "rests"], "those with most GPUs come first")
@@ -144,19 +144,19 @@ def test_the_order_is_in_the_address_and_can_be_turned_around(
     assert browser.driver.current_url == f"{url}/?sort=-gpus"
 
 
-def test_one_deployment_has_a_page_of_its_own(browser: Browser, story: SimulatorServer, start: Start) -> None:
-    url = serving(start, story).url()
+def test_one_deployment_has_a_page_of_its_own(browser: Browser, api: SimulatorServer, start: Start) -> None:
+    url = serving(start, api).url()
     browser.open(url)
     browser.driver.find_element("link text", "well").click()
     until(lambda: browser.names() == ["well"], "it is alone")
     assert browser.driver.current_url == f"{url}/?project=p&deployment=well"
-    assert all(name in browser.text() for name in story.simulator.fleet.deployments["well"].replicas)
+    assert all(name in browser.text() for name in api.simulator.fleet.deployments["well"].replicas)
     browser.keep("alone")
 
 
-def test_without_scripts_it_works_as_it_is(browser: Browser, story: SimulatorServer, start: Start) -> None:
-    story.now = BROKEN
-    browser.open(serving(start, story).url(), scripts=False)
+def test_without_scripts_it_works_as_it_is(browser: Browser, api: SimulatorServer, start: Start) -> None:
+    api.now = BROKEN
+    browser.open(serving(start, api).url(), scripts=False)
     assert "Status is Failed." in browser.one("tbody").text
     assert not browser.one(".auto").is_displayed()
     assert not browser.one(".copy").is_displayed()
@@ -177,10 +177,10 @@ def test_without_scripts_it_works_as_it_is(browser: Browser, story: SimulatorSer
 
 @pytest.mark.parametrize("prefix", ["", "/exporter"], ids=["root", "route prefix"])
 def test_every_link_works_below_a_path_and_behind_a_proxy_that_strips_one(
-    prefix: str, browser: Browser, story: SimulatorServer, start: Start
+    prefix: str, browser: Browser, api: SimulatorServer, start: Start
 ) -> None:
     options = (f"--web.route-prefix={prefix}",) if prefix else ()
-    daemon = serving(start, story, *options, path=prefix)
+    daemon = serving(start, api, *options, path=prefix)
     with front(f"{daemon.url()}{prefix}", "/tools/together") as proxy:
         for base in (f"{daemon.url()}{prefix}/", proxy.url):
             browser.open(base)
@@ -190,9 +190,9 @@ def test_every_link_works_below_a_path_and_behind_a_proxy_that_strips_one(
             assert {link: httpx.get(link).status_code for link in own} == dict.fromkeys(own, 200)
             browser.one(".levels .ok").click()
             until(lambda b=base: browser.driver.current_url == f"{b}?level=ok", "links stay below it")  # type: ignore[misc]
-            story.simulator.fleet.deployments["well"].apply(Step(at=0, fail=True))
+            api.simulator.fleet.deployments["well"].apply(Step(at=0, fail=True))
             browser.soon_shows("well", absent=True)
-            story.simulator.fleet.deployments["well"].apply(Step(at=0, fail=False))
+            api.simulator.fleet.deployments["well"].apply(Step(at=0, fail=False))
             browser.soon_shows("well")
 
 
@@ -212,16 +212,16 @@ def test_markup_from_the_api_is_shown_as_text(browser: Browser, start: Start) ->
         browser.keep("injected")
 
 
-def test_what_is_put_in_is_refused_by_the_policy(browser: Browser, story: SimulatorServer, start: Start) -> None:
+def test_what_is_put_in_is_refused_by_the_policy(browser: Browser, api: SimulatorServer, start: Start) -> None:
     """If escaping failed one day, the policy would still stand."""
-    browser.open(serving(start, story).url())
+    browser.open(serving(start, api).url())
     browser.run("const s = document.createElement('script'); s.text = 'window.injected = 1'; document.body.append(s)")
     assert browser.run("return window.injected === undefined")
     assert any("Content Security Policy" in line for line in browser.complaints())
 
 
-def test_the_exact_time_is_shown_on_hover_in_both_zones(browser: Browser, story: SimulatorServer, start: Start) -> None:
-    browser.open(serving(start, story).url())
+def test_the_exact_time_is_shown_on_hover_in_both_zones(browser: Browser, api: SimulatorServer, start: Start) -> None:
+    browser.open(serving(start, api).url())
     time = browser.one("tbody td.poll time")
     assert str(time.get_attribute("title")).endswith(" UTC")
     browser.run("arguments[0].dispatchEvent(new PointerEvent('pointerover', {bubbles: true}))", time)
@@ -230,8 +230,8 @@ def test_the_exact_time_is_shown_on_hover_in_both_zones(browser: Browser, story:
     assert second
 
 
-def test_light_and_dark_follow_the_system(browser: Browser, story: SimulatorServer, start: Start) -> None:
-    url = serving(start, story).url()
+def test_light_and_dark_follow_the_system(browser: Browser, api: SimulatorServer, start: Start) -> None:
+    url = serving(start, api).url()
     colours = {}
     for scheme in ("light", "dark"):
         browser.open(url, scheme=scheme)
@@ -248,7 +248,7 @@ def test_nothing_runs_off_the_screen(
     more = DeploymentScenario(
         name=long, image=f"registry.example/{long}:1", replicas=2, timeline=(Step(at=1, crash=1),)
     )
-    scenario = Scenario(deployments=(*STORY.deployments, more))
+    scenario = Scenario(deployments=(*SCENARIO.deployments, more))
     with SimulatorServer(scenario) as server:
         server.now = BROKEN
         browser.open(serving(start, server).url(), size)
@@ -260,9 +260,9 @@ def test_nothing_runs_off_the_screen(
 
 
 def test_a_table_down_to_640_px_and_cards_below_can_both_be_sorted(
-    browser: Browser, story: SimulatorServer, start: Start
+    browser: Browser, api: SimulatorServer, start: Start
 ) -> None:
-    url = serving(start, story).url()
+    url = serving(start, api).url()
     browser.open(url, (640, 700))
     assert browser.one("thead").is_displayed()
     assert not browser.one("#find .sort").is_displayed()
@@ -273,8 +273,8 @@ def test_a_table_down_to_640_px_and_cards_below_can_both_be_sorted(
 
 
 @axe
-def test_axe_would_find_something(browser: Browser, story: SimulatorServer, start: Start) -> None:
-    browser.open(serving(start, story).url())
+def test_axe_would_find_something(browser: Browser, api: SimulatorServer, start: Start) -> None:
+    browser.open(serving(start, api).url())
     browser.run("document.documentElement.lang = ''; document.querySelector('.asof').setAttribute('role', 'nonsense')")
     assert {found.split(":")[0] for found in browser.violations()} >= {"html-has-lang", "aria-roles"}
 
@@ -283,26 +283,26 @@ def test_axe_would_find_something(browser: Browser, story: SimulatorServer, star
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, TABLET, PHONE], ids=["wide", "tablet", "phone"])
 def test_axe_finds_nothing(
-    size: tuple[int, int], scheme: str, browser: Browser, story: SimulatorServer, start: Start
+    size: tuple[int, int], scheme: str, browser: Browser, api: SimulatorServer, start: Start
 ) -> None:
-    story.now = BROKEN
-    story.simulator.fleet.deployments["well"].apply(Step(at=0, rollout="new"))
-    daemon = serving(start, story)
+    api.now = BROKEN
+    api.simulator.fleet.deployments["well"].apply(Step(at=0, rollout="new"))
+    daemon = serving(start, api)
     for path in ("/", "/?filter=crashes&level=critical", "/?filter=nothing&sort=name", "/?project=p&deployment=well"):
         browser.open(f"{daemon.url()}{path}", size, scheme)
         for summary in browser.all("summary"):
             browser.run("arguments[0].parentElement.open = true", summary)
         assert browser.violations() == [], path
-    story.simulator.faults.append(Fault(at=0, lasts=1e9, status=401))
+    api.simulator.faults.append(Fault(at=0, lasts=1e9, status=401))
     browser.open(daemon.url(), size, scheme)
-    browser.soon_shows("The API rejects the key")
+    browser.soon_shows("API key rejected")
     daemon.stop()
     browser.soon_shows("the exporter does not answer")
     assert browser.violations() == []
 
 
-def test_a_keyboard_is_enough(browser: Browser, story: SimulatorServer, start: Start) -> None:
-    browser.open(serving(start, story).url())
+def test_a_keyboard_is_enough(browser: Browser, api: SimulatorServer, start: Start) -> None:
+    browser.open(serving(start, api).url())
     browser.press(TAB)
     assert browser.focused() == "Skip to the deployments"
     browser.press(ENTER)
@@ -321,9 +321,9 @@ def test_a_keyboard_is_enough(browser: Browser, story: SimulatorServer, start: S
     assert browser.one("tbody details").get_attribute("open")
 
 
-def test_a_screen_reader_finds_its_way(browser: Browser, story: SimulatorServer, start: Start) -> None:
+def test_a_screen_reader_finds_its_way(browser: Browser, api: SimulatorServer, start: Start) -> None:
     for size in (WIDE, PHONE):
-        browser.open(serving(start, story).url(), size)
+        browser.open(serving(start, api).url(), size)
         tree = browser.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
         roles = [node["role"]["value"] for node in tree if not node["ignored"]]
         for role in ("banner", "navigation", "main", "search", "table", "rowheader", "cell", "status"):

@@ -10,7 +10,7 @@ from exporter.simulator.scenario import Step, load
 from tests.conftest import SimulatorServer, until
 from tests.e2e.browser import Browser
 from tests.e2e.conftest import Start
-from tests.e2e.page_story import BROKEN, STORY, fleet_in_trouble, front, serving
+from tests.e2e.page_scenario import BROKEN, SCENARIO, fleet_in_trouble, front, serving
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.needs("chromedriver")]
 
@@ -50,16 +50,16 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def story() -> Iterator[SimulatorServer]:
-    with SimulatorServer(STORY) as server:
+def api() -> Iterator[SimulatorServer]:
+    with SimulatorServer(SCENARIO) as server:
         yield server
 
 
-def test_it_refreshes_by_itself(browser: Browser, story: SimulatorServer, start: Start) -> None:
-    browser.open(serving(start, story).url())
+def test_it_refreshes_by_itself(browser: Browser, api: SimulatorServer, start: Start) -> None:
+    browser.open(serving(start, api).url())
     browser.run("window.same = true")
     assert "Failed" not in browser.text()
-    story.now = BROKEN
+    api.now = BROKEN
     browser.shows("Status is Failed.")  # without a click
     assert browser.names()[0] == "crashes"
     assert browser.run("return window.same")
@@ -91,21 +91,21 @@ def test_focus_selection_scroll_and_open_details_survive(browser: Browser, start
         assert top != 0
 
 
-def test_nothing_is_announced_unless_it_changes(browser: Browser, story: SimulatorServer, start: Start) -> None:
-    browser.open(f"{serving(start, story).url()}/?filter=crashes")
+def test_nothing_is_announced_unless_it_changes(browser: Browser, api: SimulatorServer, start: Start) -> None:
+    browser.open(f"{serving(start, api).url()}/?filter=crashes")
     browser.run(WATCH)
     before = browser.run("return document.querySelector('.asof').textContent")
     until(lambda: browser.run("return document.querySelector('.asof').textContent") != before, "it has refreshed")
     assert browser.run("return window.changes") == []
-    story.now = BROKEN
+    api.now = BROKEN
     browser.soon_shows("Status is Failed.")
     assert {text.strip() for text in browser.run("return window.changes")} == {"1 critical."}
 
 
-def test_it_can_be_told_not_to_refresh(browser: Browser, story: SimulatorServer, start: Start) -> None:
-    browser.open(serving(start, story).url())
+def test_it_can_be_told_not_to_refresh(browser: Browser, api: SimulatorServer, start: Start) -> None:
+    browser.open(serving(start, api).url())
     browser.one("#auto").click()
-    story.now = BROKEN
+    api.now = BROKEN
     browser.look_again()
     assert browser.run(ANSWERS) == 0
     browser.one("#auto").click()
@@ -115,9 +115,9 @@ def test_it_can_be_told_not_to_refresh(browser: Browser, story: SimulatorServer,
 
 @pytest.mark.parametrize(("status", "cause"), CAUSES.values(), ids=CAUSES)
 def test_what_is_not_this_page_keeps_what_is_shown_and_says_why(
-    status: int, cause: str, browser: Browser, story: SimulatorServer, start: Start
+    status: int, cause: str, browser: Browser, api: SimulatorServer, start: Start
 ) -> None:
-    with front(serving(start, story).url()) as proxy:
+    with front(serving(start, api).url()) as proxy:
         browser.open(proxy.url)
         assert not browser.one("#away").is_displayed()
         names = browser.names()
@@ -129,12 +129,12 @@ def test_what_is_not_this_page_keeps_what_is_shown_and_says_why(
         assert "undefined" not in browser.text()
         proxy.status = None
         browser.soon_shows("Showing data from", absent=True)
-        story.now = BROKEN
+        api.now = BROKEN
         browser.soon_shows("Status is Failed.")
 
 
-def test_an_answer_that_breaks_off_keeps_what_is_shown(browser: Browser, story: SimulatorServer, start: Start) -> None:
-    with front(serving(start, story).url()) as proxy:
+def test_an_answer_that_breaks_off_keeps_what_is_shown(browser: Browser, api: SimulatorServer, start: Start) -> None:
+    with front(serving(start, api).url()) as proxy:
         browser.open(proxy.url)
         proxy.swaps = {"<footer>": "<div>"}
         browser.soon_shows("the answer broke off.")
@@ -142,9 +142,9 @@ def test_an_answer_that_breaks_off_keeps_what_is_shown(browser: Browser, story: 
 
 
 def test_an_exporter_that_is_gone_is_told_and_its_data_stays(
-    browser: Browser, story: SimulatorServer, start: Start
+    browser: Browser, api: SimulatorServer, start: Start
 ) -> None:
-    daemon = serving(start, story)
+    daemon = serving(start, api)
     browser.open(daemon.url())
     daemon.stop()
     browser.soon_shows("UTC: the exporter does not answer.")
@@ -152,8 +152,8 @@ def test_an_exporter_that_is_gone_is_told_and_its_data_stays(
     browser.keep("gone")
 
 
-def test_after_an_upgrade_it_is_loaded_anew_once(browser: Browser, story: SimulatorServer, start: Start) -> None:
-    with front(serving(start, story).url()) as proxy:
+def test_after_an_upgrade_it_is_loaded_anew_once(browser: Browser, api: SimulatorServer, start: Start) -> None:
+    with front(serving(start, api).url()) as proxy:
         browser.open(proxy.url)
         browser.run("window.same = true")
         proxy.swaps = {'content="0.': 'content="9.'}
@@ -170,14 +170,14 @@ def test_after_an_upgrade_it_is_loaded_anew_once(browser: Browser, story: Simula
         assert browser.run("return window.same")
 
 
-def test_title_and_icon_change_in_a_hidden_tab(browser: Browser, story: SimulatorServer, start: Start) -> None:
-    with front(serving(start, story).url()) as proxy:
+def test_title_and_icon_change_in_a_hidden_tab(browser: Browser, api: SimulatorServer, start: Start) -> None:
+    with front(serving(start, api).url()) as proxy:
         proxy.swaps = {'data-refresh="5"': 'data-refresh="0.1"'}
         browser.open(proxy.url)
         icon = "return document.querySelector('link[rel=icon]').href"
         before = browser.run(icon)
         browser.run("Object.defineProperty(document, 'hidden', {get: () => true})")
-        story.now = BROKEN
+        api.now = BROKEN
         until(lambda: browser.driver.title == "1 critical – together-exporter", "the title changes")
         assert browser.run(icon) != before
 
@@ -188,10 +188,10 @@ def test_a_project_that_cannot_be_read_is_critical(browser: Browser, start: Star
         browser.open(daemon.url())
         assert "cannot be read" not in browser.text()
         server.now = 30
-        browser.soon_shows("The API failed to answer: HTTP 503 Service Unavailable.")
+        browser.soon_shows("API server error: HTTP 503 Service Unavailable.")
         text = browser.text()
         assert "Project p cannot be read." in text
-        assert text.count("The API failed to answer") == 1
+        assert text.count("API server error") == 1
         assert "3/3" in text
         assert browser.driver.title == "1 critical – together-exporter"
         browser.keep("outage")

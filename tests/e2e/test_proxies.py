@@ -38,7 +38,7 @@ class Api(http.server.BaseHTTPRequestHandler):
 
 
 class Proxy(Api):
-    """Also connects to whatever it is told to, which is the server behind it in these tests."""
+    """Connects to any address, here the server behind it."""
 
     def do_CONNECT(self) -> None:
         self.server.seen.append(f"{self.requestline} {self.headers.get('Proxy-Authorization')}")  # type: ignore[attr-defined]
@@ -140,4 +140,4 @@ def test_a_failed_verification_names_what_to_set(site: Site, tmp_path: Path) -> 
         code, output = polled(tmp_path / "c.yml", f"projects: [{{base_url: 'https://127.0.0.1:{api}'}}]")
     assert (code, requests) == (1, [])
     assert "certificate verification failed: " in output
-    assert "name your certificate authority in ca_file or SSL_CERT_FILE" in output
+    assert "set ca_file or SSL_CERT_FILE to the CA certificate" in output

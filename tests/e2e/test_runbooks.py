@@ -39,13 +39,13 @@ def cases() -> Iterator[object]:
         yield pytest.param(command, id=f"{runbook}: {command[-60:]}")
 
 
-STORY = "deployments: [{name: chat-prod, replicas: 3, volume: weights, secret_expires_in: 864000}]"
+SCENARIO = "deployments: [{name: chat-prod, replicas: 3, volume: weights, secret_expires_in: 864000}]"
 
 
 @pytest.fixture
 def simulator(tmp_path: Path) -> Iterator[SimulatorServer]:
-    (tmp_path / "story.yml").write_text(STORY)
-    with SimulatorServer(load(str(tmp_path / "story.yml"))) as server:
+    (tmp_path / "scenario.yml").write_text(SCENARIO)
+    with SimulatorServer(load(str(tmp_path / "scenario.yml"))) as server:
         yield server
 
 

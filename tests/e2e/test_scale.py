@@ -71,7 +71,7 @@ def test_of_50_projects_one_that_hangs_and_one_that_fails_delay_no_other(api: Fa
     others = {f"p{number}" for number in range(2, 50)}
     until(lambda: all(polls(daemon).get(name, 0) >= 3 for name in others), "all others are polled thrice")
     assert polls(daemon)["p0"] == 0
-    until(lambda: daemon.shows('together_project_poll_success{project="p1"} 0.0'), "the one that fails is told")
+    until(lambda: daemon.shows('together_project_poll_success{project="p1"} 0.0'), "the failure is exported")
     for number in (2, 49):
         assert daemon.shows(
             f'together_deployment_replicas_ready{{deployment="p{number}",project="p{number}"}} {number}.0'

@@ -51,7 +51,11 @@ def test_a_key_file_that_holds_more_than_a_key_is_not_quoted(tmp_path: Path) -> 
     (tmp_path / "key").write_text(f"KEY={API_KEY}\n{API_KEY}\n")
     (tmp_path / "c.yml").write_text(f"projects: [{{api_key_file: {tmp_path / 'key'}}}]")
     done = run("check", f"--config.file={tmp_path / 'c.yml'}")
-    assert (done.returncode, "has characters that no API key has" in done.stderr, leaks(outputs)) == (2, True, [])
+    assert (done.returncode, "contains characters not allowed in an API key" in done.stderr, leaks(outputs)) == (
+        2,
+        True,
+        [],
+    )
 
 
 @pytest.mark.parametrize("command", ["serve", "demo", "simulate", "check", "once", "metrics", "completion", ""])

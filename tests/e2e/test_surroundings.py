@@ -23,11 +23,14 @@ REFUSED = {
     "proxy's port": ({"https_proxy": "http://proxy:99999"}, "https_proxy: has a port that is not between"),
     "proxy's scheme": ({"HTTPS_PROXY": "ftp://proxy"}, "HTTPS_PROXY: must begin with http:// or https://"),
     "missing authorities": ({"SSL_CERT_FILE": "/nowhere"}, "SSL_CERT_FILE: /nowhere cannot be read: No such file"),
-    "broken authorities": ({"SSL_CERT_FILE": __file__}, f"SSL_CERT_FILE: {__file__} holds no valid PEM certificates"),
+    "broken authorities": (
+        {"SSL_CERT_FILE": __file__},
+        f"SSL_CERT_FILE: {__file__} contains no valid PEM certificates",
+    ),
     "missing directory": ({"SSL_CERT_DIR": "/nowhere"}, "SSL_CERT_DIR: cannot be read: No such file"),
     "empty key": ({"TOGETHER_API_KEY": ""}, "TOGETHER_API_KEY: is empty; set it, or unset it"),
     "quoted key": ({"TOGETHER_API_KEY": f'"{API_KEY}"'}, "TOGETHER_API_KEY: has quotes around its value"),
-    "unexpanded key": ({"TOGETHER_API_KEY": "${KEY}"}, "TOGETHER_API_KEY: holds a variable reference"),
+    "unexpanded key": ({"TOGETHER_API_KEY": "${KEY}"}, "TOGETHER_API_KEY: contains an unexpanded variable reference"),
     "no UTF-8": ({"TOGETHER_BASE_URL": "http://\udcff"}, "TOGETHER_BASE_URL: is not UTF-8 text"),
     "refused by idna": ({"TOGETHER_BASE_URL": "https://é..x/v1"}, "TOGETHER_BASE_URL: is not a valid URL"),
     "refused by the resolver": ({"TOGETHER_BASE_URL": "https://a..b/v1"}, "TOGETHER_BASE_URL: is not a valid URL"),
@@ -94,7 +97,7 @@ def test_a_reload_refuses_the_same_and_the_old_configuration_stays(
     assert (response.status_code, problem in response.text) == (500, True), response.text
     assert response.text.startswith(f"{file}:")
     until(lambda: daemon.shows("together_exporter_config_last_reload_successful 0.0"), "the metric shows it")
-    assert "reload refused" in daemon.log
+    assert "configuration reload failed" in daemon.log
     done = run("check", f"--config.file={file}", **KEY)
     assert (done.returncode, problem in done.stderr) == (2, True)
 

@@ -62,7 +62,7 @@ def test_tls_and_a_password_that_are_replaced_while_it_runs(
     web.write_text(both.replace("alice: '", "alice: 'not-"))
     page = ask(daemon, newer).text
     assert "together_exporter_config_last_reload_successful 0.0" in page.splitlines()
-    until(lambda: daemon.logs('msg="web configuration refused"'), "it is logged")
+    until(lambda: daemon.logs('msg="web configuration reload failed"'), "it is logged")
     assert daemon.logs("basic_auth_users.alice: is not a bcrypt hash")
 
     web.write_text(f"tls_server_config: {{{CERTIFIED}}}\n")

@@ -1,4 +1,4 @@
-"""What must hold for any bytes that the API may answer, on their way to the page."""
+"""Invariants for arbitrary API responses."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def test_ready_only_when_every_project_was_polled_and_is_on_the_page(api: Faulty
 
 
 def a_bad_file(configuration: Configuration) -> None:
-    configuration.error = ConfigError([Problem("c.yml", "x", "is not a known key")])
+    configuration.error = ConfigError([Problem("c.yml", "x", "unknown key")])
 
 
 def an_unexpected_exception(configuration: Configuration) -> None:
@@ -155,7 +155,7 @@ def a_url_that_httpx_refuses(configuration: Configuration) -> None:
 
 
 REFUSED = {
-    a_bad_file: "c.yml: x: is not a known key",
+    a_bad_file: "c.yml: x: unknown key",
     an_unexpected_exception: "unexpected ValueError: day is out of range for month",
     a_url_that_httpx_refuses: "is not a valid URL (invalid idna hostname)",
 }
@@ -179,7 +179,7 @@ def test_a_refused_reload_changes_nothing_and_is_reported_in_all_three_ways(
             assert status == 500
             assert says in text
             assert [(line["log_level"], line["effect"]) for line in lines if "reload" in line["event"]] == [
-                ("error", "the running configuration stays")
+                ("error", "previous configuration stays active")
             ]
             assert {f"{SUCCESSFUL} 0.0", ready("p")} <= await daemon.metrics()
             assert daemon.app._running is before
@@ -291,7 +291,7 @@ def test_what_needs_a_restart_is_said(api: FaultyApi) -> None:
             configuration.options["web"] = {"max_requests": 7}
             with structlog.testing.capture_logs() as lines:
                 assert await daemon.reload() == (200, "Reloaded.")
-            assert "new web and log options need a restart" in [line["event"] for line in lines]
+            assert "changed web and log options require a restart" in [line["event"] for line in lines]
 
     bounded(test())
 

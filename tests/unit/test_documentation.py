@@ -68,7 +68,7 @@ def test_the_schema_of_the_status_holds() -> None:
     schema: dict[str, Any] = json.loads((DOCS / "status.schema.json").read_text(encoding="utf-8"))
     validator = jsonschema.Draft202012Validator(schema)
     status = run(report(facts(fleet(well("a"), well("b", status="Failed"), missing="c"))))
-    told = json.loads(STATUS.dump_json(status))
-    validator.validate(told)
-    told["deployments"][0]["level"] = "fine"
-    assert [error.message for error in validator.iter_errors(told)]
+    parsed = json.loads(STATUS.dump_json(status))
+    validator.validate(parsed)
+    parsed["deployments"][0]["level"] = "fine"
+    assert [error.message for error in validator.iter_errors(parsed)]

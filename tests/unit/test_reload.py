@@ -63,10 +63,10 @@ def test_a_bad_configuration_is_refused_with_its_first_problem() -> None:
     assert problem == applied.reloader.problem == str(error)
     assert "poll_interval" in problem
     assert line == {
-        "event": "reload refused",
+        "event": "configuration reload failed",
         "log_level": "error",
         "error": str(error),
-        "effect": "the running configuration stays",
+        "effect": "previous configuration stays active",
     }
     assert applied.timestamp() == 0
 
@@ -92,7 +92,10 @@ def test_any_other_exception_refuses_it_too(error: Exception) -> None:
     assert problem is not None
     assert problem.startswith(f"unexpected {type(error).__name__}")
     assert applied.reloader.problem == problem
-    assert (line["event"], line["log_level"]) == ("reload refused (unexpected exception, please report)", "error")
+    assert (line["event"], line["log_level"]) == (
+        "configuration reload failed (unexpected exception, please report)",
+        "error",
+    )
     assert line["exc_info"] is True
     assert applied.timestamp() == 100.0, "of the one that runs"
 
@@ -131,5 +134,5 @@ def test_systemd_is_told_before_and_after(monkeypatch: pytest.MonkeyPatch, tmp_p
         applied = Applied()
         applied.error = RuntimeError("a bug")
         applied.reload()
-        told = [sock.recv(1000).decode() for _ in range(2)]
-    assert [text.split("\n")[0] for text in told] == ["RELOADING=1", "READY=1"]
+        notified = [sock.recv(1000).decode() for _ in range(2)]
+    assert [text.split("\n")[0] for text in notified] == ["RELOADING=1", "READY=1"]

@@ -209,7 +209,7 @@
     }
   }
 
-  // By itself; a slow answer is waited for, as otherwise the next refresh would take its place, for ever.
+  // Waits for slow responses: otherwise each refresh would cancel the previous one.
   function refreshAgain() {
     if (auto.checked && answered === turn) refresh();
   }

@@ -56,15 +56,15 @@ def test_a_body_is_the_same_in_whatever_pieces_it_comes(
 @pytest.mark.parametrize(
     ("encoding", "body", "message"),
     [
-        pytest.param("br", TEXT, "not asked for", id="brotli"),
-        pytest.param("deflate", zlib.compress(TEXT), "not asked for", id="deflate"),
-        pytest.param("gzip, gzip", gzip.compress(MEMBER), "not asked for", id="gzip twice"),
-        pytest.param("gzip", TEXT, "is gzip, and is not", id="no gzip"),
-        pytest.param("gzip", MEMBER[:-8] + bytes(8), "is gzip, and is not", id="a wrong checksum"),
-        pytest.param("gzip", MEMBER + b"behind it", "is gzip, and is not", id="text behind it"),
-        pytest.param("gzip", MEMBER[:5], "cut off", id="a header that is cut off"),
-        pytest.param("gzip", MEMBER[:-1], "cut off", id="a member that is cut off"),
-        pytest.param("gzip", MEMBER + MEMBER[:-1], "cut off", id="a second member that is cut off"),
+        pytest.param("br", TEXT, "unsupported content-encoding", id="brotli"),
+        pytest.param("deflate", zlib.compress(TEXT), "unsupported content-encoding", id="deflate"),
+        pytest.param("gzip, gzip", gzip.compress(MEMBER), "unsupported content-encoding", id="gzip twice"),
+        pytest.param("gzip", TEXT, "is gzip, but the body is not", id="no gzip"),
+        pytest.param("gzip", MEMBER[:-8] + bytes(8), "is gzip, but the body is not", id="a wrong checksum"),
+        pytest.param("gzip", MEMBER + b"behind it", "is gzip, but the body is not", id="text behind it"),
+        pytest.param("gzip", MEMBER[:5], "truncated gzip body", id="a header that is cut off"),
+        pytest.param("gzip", MEMBER[:-1], "truncated gzip body", id="a member that is cut off"),
+        pytest.param("gzip", MEMBER + MEMBER[:-1], "truncated gzip body", id="a second member that is cut off"),
     ],
 )
 def test_what_cannot_be_inflated_is_refused(encoding: str, body: bytes, message: str) -> None:
@@ -85,7 +85,7 @@ def test_a_body_above_the_limit_is_read_no_further(encoding: str) -> None:
             yield piece if encoding == "identity" else packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH)
 
     response = httpx.Response(200, headers={"content-encoding": encoding}, content=chunked(endless()))
-    with pytest.raises(InvalidResponse, match="larger than 4 MiB"):
+    with pytest.raises(InvalidResponse, match="exceeds 4 MiB"):
         asyncio.run(read_body(response, max_bytes=4 * MIB))
     assert taken == 4 * MIB // 100_000 + 1
 

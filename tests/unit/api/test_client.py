@@ -38,8 +38,8 @@ from tests.unit.api.server import GOOD, OK, answer, opened, read, reason_of, sec
         pytest.param([answer("429 Slow")], "rate_limited", 1, id="429"),
         pytest.param([answer("503 Busy", "retry-after: 36000\r\n")], "server_error", 1, id="503 for ten hours"),
         pytest.param([answer("429 Slow", "retry-after: 36000\r\n")], "rate_limited", 1, id="429 for ten hours"),
-        pytest.param([answer("500 Oops", "x-should-retry: false\r\n")], "server_error", 1, id="told not to retry"),
-        pytest.param([answer("400 Bad", "x-should-retry: true\r\n")], "server_error", 3, id="told to retry"),
+        pytest.param([answer("500 Oops", "x-should-retry: false\r\n")], "server_error", 1, id="x-should-retry: false"),
+        pytest.param([answer("400 Bad", "x-should-retry: true\r\n")], "server_error", 3, id="x-should-retry: true"),
         pytest.param([answer("301 Moved", "location: http://127.0.0.2/\r\n")], "invalid_response", 1, id="redirect"),
         pytest.param([answer("302 Moved", "location: http://xn--/\r\n")], "invalid_response", 1, id="odd redirect"),
         pytest.param([answer("200 OK", "location: http://xn--/\r\n", GOOD)], "ok", 1, id="odd location of a 200"),
@@ -122,7 +122,7 @@ def test_the_api_s_own_id_of_a_failed_request_is_kept() -> None:
 COOKIES = ("set-cookie: a=b; path=/\r\n", "set-cookie: \xff=\xfe\r\n", "set-cookie: a=b; Max-Age=99999999999\r\n")
 
 
-@pytest.mark.parametrize("cookie", COOKIES, ids=["plain", "not ASCII", "for ever"])
+@pytest.mark.parametrize("cookie", COOKIES, ids=["plain", "not ASCII", "persistent"])
 def test_no_cookie_is_kept(cookie: str) -> None:
     async def poll() -> tuple[list[str], list[bytes]]:
         answers = (answer("200 OK", cookie, GOOD), OK)
@@ -201,7 +201,7 @@ def test_requests_keep_their_distance_retries_included() -> None:
 
 def test_without_a_key_nothing_is_asked() -> None:
     async def no_key() -> str:
-        raise Unauthorized("no usable API key: the file is empty")
+        raise Unauthorized("no valid API key: the file is empty")
 
     async def poll() -> tuple[str, int]:
         async with opened(OK) as setup:

@@ -167,7 +167,7 @@ def test_a_body_that_is_no_deployment_is_refused(body: bytes) -> None:
 
 def test_a_body_above_a_mebibyte_is_refused() -> None:
     body = answer({"id": "1", "description": "x" * MAX_DEPLOYMENT})
-    with pytest.raises(InvalidResponse, match="more than 1,048,576"):
+    with pytest.raises(InvalidResponse, match="exceeds 1,048,576"):
         read_deployment(body)
     fits = answer({"id": "1", "description": ""})
     assert read_deployment(fits.replace(b'""', b'"' + b"x" * (MAX_DEPLOYMENT - len(fits)) + b'"')).id == "1"

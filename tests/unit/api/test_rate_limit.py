@@ -108,7 +108,7 @@ def test_during_a_pause_the_cause_is_raised_without_a_request() -> None:
     clock = Clock()
     limit = RateLimit(5.0, clock)
     limit.note(ONE, RateLimited("HTTP 429", retry_after=9.6), 30.0)
-    with pytest.raises(RateLimited, match=r"^no request for another 10s, as the API asked: HTTP 429$"):
+    with pytest.raises(RateLimited, match=r"^no requests for another 10s, as requested by the API: HTTP 429$"):
         asyncio.run(limit.turn(OTHER))
 
 

@@ -26,12 +26,12 @@ def test_every_command_runs_something() -> None:
 def test_each_option_has_its_default_and_its_variable(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = help_of(command, capsys)
     for section, name in SERVE_OPTIONS:
-        told = re.search(
+        match = re.search(
             rf"{re.escape(option_name((section, name)))} .*?\[\$({ENV_PREFIX}\w+)\]", text.split("configuration:")[1]
         )
-        assert told, name
-        assert told[1] == f"{ENV_PREFIX}{section}__{name}".upper()
-        assert re.search(r"Default \S+\.|by default\.", told[0]), told[0]
+        assert match, name
+        assert match[1] == f"{ENV_PREFIX}{section}__{name}".upper()
+        assert re.search(r"Default \S+\.|by default\.", match[0]), match[0]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -349,7 +349,7 @@ def test_keys_given_as_values_are_in_a_secret_only() -> None:
     ],
     ids=lambda value: json.dumps(value)[:60] if isinstance(value, dict) else "",
 )
-def test_what_cannot_work_is_refused_in_words(values: dict[str, Any], words: tuple[str, ...], tmp_path: Path) -> None:
+def test_what_cannot_work_is_refused_long_form(values: dict[str, Any], words: tuple[str, ...], tmp_path: Path) -> None:
     file = tmp_path / "values.json"
     file.write_text(json.dumps(values))
     done = run("template", "demo", str(CHART), "--kube-version=1.31.0", f"--values={file}")

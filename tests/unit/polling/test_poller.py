@@ -277,7 +277,7 @@ def test_queues_are_read_at_the_same_time_and_a_failed_poll_is_counted_once() ->
     async def poll() -> None:
         polling = asyncio.create_task(harness.poll("queue"))
         for gate in gates.values():
-            await gate.reached.wait()  # would wait for ever if they were read one after another
+            await gate.reached.wait()  # would block if they were read one after another
         for gate in gates.values():
             gate.open()
         assert not await polling

@@ -10,7 +10,7 @@ import structlog
 
 from exporter.api.errors import Forbidden, InvalidResponse, NotFound, PollTimeout, ServerError, Unauthorized
 from exporter.polling.fetches import Name
-from exporter.polling.reporting import DROP_MESSAGES, REMINDER, Reporter
+from exporter.polling.reporting import DROP_MESSAGES, REMINDER_INTERVAL, Reporter
 from exporter.state.records import Limits, Target
 from tests.pipeline import run
 from tests.unit.polling.harness import QUEUE_BODY, Answer, Harness, body, error, listed, one
@@ -59,8 +59,8 @@ def test_a_failure_is_one_line_and_its_end_another() -> None:
 
 
 def test_before_its_name_is_known_a_deployment_is_named_as_it_is_configured() -> None:
-    (told,) = Log(EACH).after("each", "dep_1", TIMEOUT)
-    assert told["deployment"] == "dep_1"
+    (logged,) = Log(EACH).after("each", "dep_1", TIMEOUT)
+    assert logged["deployment"] == "dep_1"
 
 
 def test_another_reason_is_another_line_that_says_for_how_long_it_fails() -> None:
@@ -76,15 +76,19 @@ def test_a_failure_that_lasts_is_logged_again_every_ten_minutes() -> None:
     log = Log(EACH)
     log.after("each", "dep_1", TIMEOUT)
     seconds = [30.0 * number for number in range(1, 61)]
-    told = {second: log.after("each", "dep_1", TIMEOUT, second) for second in seconds}
-    assert {second for second, lines in told.items() if lines} == {REMINDER, 2 * REMINDER, 3 * REMINDER}
-    (reminder,) = told[REMINDER]
+    logged = {second: log.after("each", "dep_1", TIMEOUT, second) for second in seconds}
+    assert {second for second, lines in logged.items() if lines} == {
+        REMINDER_INTERVAL,
+        2 * REMINDER_INTERVAL,
+        3 * REMINDER_INTERVAL,
+    }
+    (reminder,) = logged[REMINDER_INTERVAL]
     assert (reminder["event"], reminder["failing_for"]) == ("poll still failing", "600s")
 
 
 def test_the_api_s_own_id_of_the_request_is_in_the_line() -> None:
-    (told,) = Log(EACH).after("each", "dep_1", ServerError("HTTP 500", request_id="req-77"))
-    assert told["request_id"] == "req-77"
+    (logged,) = Log(EACH).after("each", "dep_1", ServerError("HTTP 500", request_id="req-77"))
+    assert logged["request_id"] == "req-77"
 
 
 @pytest.mark.parametrize("kind", [Unauthorized, PollTimeout, ServerError])
@@ -105,9 +109,9 @@ def test_what_concerns_one_deployment_is_logged_for_each(kind: type[NotFound]) -
 def test_an_exception_of_ours_is_logged_for_each_deployment_and_not_at_each_poll() -> None:
     log = Log(EACH)
     bug = RuntimeError("a bug")
-    told = [log.after("each", key, bug, second) for second in (0.0, 30.0) for key in ("dep_1", "dep_2")]
-    assert [len(lines) for lines in told] == [1, 1, 0, 0]
-    assert told[0] == [
+    logged = [log.after("each", key, bug, second) for second in (0.0, 30.0) for key in ("dep_1", "dep_2")]
+    assert [len(lines) for lines in logged] == [1, 1, 0, 0]
+    assert logged[0] == [
         line(
             "unexpected exception in poll (please report)",
             "error",
@@ -144,7 +148,7 @@ def test_a_recovery_is_logged_where_any_line_was_about_the_deployment() -> None:
 def test_a_failed_list_is_one_line_for_all_and_so_is_its_end() -> None:
     log = Log(Target("p"))
     items = [one(f"chat-{number}", f"dep_{number}") for number in range(300)]
-    assert log.list(*items) == [line("polled", fetch="list", deployments=300)]
+    assert log.list(*items) == [line("first list succeeded", fetch="list", deployments=300)]
     assert log.after("list", "", TIMEOUT, 30.0) == [failed("timeout", str(TIMEOUT))]
     assert log.list(*items, second=60.0) == [line("poll recovered")]
 
@@ -157,9 +161,9 @@ def test_deployments_that_appear_go_and_come_back() -> None:
     log = Log(Target("p"))
     log.list(one())
     assert log.list(one(), one("embed", "dep_2")) == [line("deployment appeared", deployment="embed")]
-    gone = line("deployment gone", deployment="chat", reason="no longer in the project's list")
+    gone = line("deployment disappeared", deployment="chat", reason="no longer listed by the API")
     assert log.list(one("embed", "dep_2")) == [gone]
-    assert log.list(one(), one("embed", "dep_2")) == [line("deployment is back", deployment="chat")]
+    assert log.list(one(), one("embed", "dep_2")) == [line("deployment reappeared", deployment="chat")]
 
 
 def test_after_more_than_stale_after_it_is_a_new_one() -> None:
@@ -175,7 +179,7 @@ def test_after_a_list_that_failed_first_the_fleet_is_not_told_one_by_one() -> No
     log.after("list", "", TIMEOUT)
     assert log.list(one(), one("embed", "dep_2"), second=30.0) == [
         line("poll recovered"),
-        line("polled", fetch="list", deployments=2),
+        line("first list succeeded", fetch="list", deployments=2),
     ]
 
 
@@ -199,7 +203,7 @@ def test_a_status_that_changed_while_it_was_missing_is_told() -> None:
     log.list(one())
     log.list()
     back, changed = log.list(one(status="Failed"))
-    assert back == line("deployment is back", deployment="chat")
+    assert back == line("deployment reappeared", deployment="chat")
     assert changed == line("status changed", deployment="chat", before="Ready", after="Failed")
 
 
@@ -220,16 +224,16 @@ def test_a_configured_one_that_the_list_lacks_is_a_failed_poll_of_its_own() -> N
 def test_an_item_that_cannot_be_read_is_a_failed_poll_of_its_own() -> None:
     log = Log(Target("p"))
     log.list(one(), one("embed", "dep_2"))
-    (told,) = log.list(one(), one("embed", "dep_2", image="x" * 2**20))
-    assert (told["event"], told["deployment"], told["reason"]) == ("poll failed", "embed", "invalid_response")
+    (logged,) = log.list(one(), one("embed", "dep_2", image="x" * 2**20))
+    assert (logged["event"], logged["deployment"], logged["reason"]) == ("poll failed", "embed", "invalid_response")
     assert log.list(one(), one("embed", "dep_2")) == [line("poll recovered", deployment="embed")]
 
 
 def test_a_list_that_is_not_complete_is_a_warning_that_is_not_repeated() -> None:
     log = Log(Target("p"))
     log.list(one(), one("embed", "dep_2"))
-    told = log.list(one(), second=30.0, has_more=True)
-    assert [(each["log_level"], each.get("reason")) for each in told] == [("warning", "invalid_response")]
+    logged = log.list(one(), second=30.0, has_more=True)
+    assert [(each["log_level"], each.get("reason")) for each in logged] == [("warning", "invalid_response")]
     assert log.list(one(), second=60.0, has_more=True) == []
 
 
@@ -267,8 +271,8 @@ def test_what_is_left_out_is_named_once_by_the_deployments_name(reason: str) -> 
 def test_another_field_that_is_left_out_is_another_line_and_the_old_one_is_not_repeated() -> None:
     log = Log(Target("p"))
     log.list(one(memory="much"))
-    (told,) = log.list(one(memory="much", cpu="many"))
-    assert told["field"] == "cpu"
+    (logged,) = log.list(one(memory="much", cpu="many"))
+    assert logged["field"] == "cpu"
 
 
 def test_what_is_left_out_is_told_again_when_it_was_gone_in_between() -> None:
@@ -276,7 +280,7 @@ def test_what_is_left_out_is_told_again_when_it_was_gone_in_between() -> None:
     log.list(one(memory="much"))
     log.list()
     assert [each["event"] for each in log.list(one(memory="much"))] == [
-        "deployment is back",
+        "deployment reappeared",
         DROP_MESSAGES["invalid_value"],
     ]
 

@@ -28,7 +28,7 @@ CASES = (
         2,
         {status("Failed"): (1, 0), status("Ready"): (0, 1)},
         {status("Failed"): (0, 0), status("Ready"): (1, 1)},
-        "p/d: status Failed for 2 minutes.",
+        "p/d: in status Failed for 2 minutes.",
     ),
     Case(
         "TogetherDeploymentNoReadyReplica",
@@ -42,7 +42,7 @@ CASES = (
         5,
         {status("ScaledToZero"): (1, 0), replicas("min"): (2, 2)},
         {status("ScaledToZero"): (1, 1), replicas("min"): (0, 0)},
-        "p/d: status ScaledToZero for 5 minutes, with a minimum of 2 replicas.",
+        "p/d: in status ScaledToZero for 5 minutes, with a minimum of 2 replicas.",
     ),
     Case(
         "TogetherDeploymentAvailabilityBurnFast",
@@ -79,7 +79,7 @@ CASES = (
         30,
         {status("Updating"): "1+0x15 0+0x40", status("Scaling"): "0+0x15 1+0x24 0+0x40"},
         {status("Updating"): "1+0x28 0 1+0x28", status("Scaling"): "0+0x60"},
-        "p/d: status Updating or Scaling for 30 minutes.",
+        "p/d: in status Updating or Scaling for 30 minutes.",
     ),
     Case(
         "TogetherDeploymentRevisionsMixed",
@@ -98,7 +98,7 @@ CASES = (
         10,
         {LOST: "0+1x20 20+0x200", replicas("desired"): (2, 2)},
         {LOST: "0+1x20 20+0x200", replicas("desired"): (20, 20)},
-        "p/d: ready replicas became unready 10 times within 30m.",
+        "p/d: replicas lost readiness 10 times within 30m.",
         lag=30,
     ),
     Case(
@@ -106,7 +106,7 @@ CASES = (
         18,
         {CHANGES: "0+1x28 28+0x160"},
         {CHANGES: "0+0.1x160"},
-        "p/d: 18 changes of status within 1h.",
+        "p/d: 18 status changes within 1h.",
         lag=60,
     ),
     Case(
@@ -127,7 +127,7 @@ CASES = (
             jobs("running"): (0, 0),
         },
         {replicas("desired"): (3, 3), GPUS: (2, 2), QUEUE_INFO: (1, 1)},  # its queue is not read
-        "p/d: 6 GPUs held and no job in the queue for 1 hour.",
+        "p/d: 6 GPUs allocated and no jobs in the queue for 1 hour.",
     ),
     Case(
         "TogetherUnknownStatus",
@@ -160,7 +160,7 @@ CASES = (
             reason("CrashLoopBackOff", "crash"): "_ 1+0x6 stale 1+0x6 stale 1+0x6 stale",
         },
         {reason("OOMKilled", "memory"): "1 stale"},
-        "p/d: 1 replica killed for memory (OOMKilled) for 15 minutes.",
+        "p/d: 1 replica OOMKilled repeatedly for 15 minutes.",
         lag=10,
     ),
     Case(

@@ -69,7 +69,7 @@ CASES = (
             replicas("desired"): (1, 1),  # still scaling up
             replicas("max"): (2, 2),
         },
-        "p: queue o/q: 5.5 jobs for each replica at the maximum for 10 minutes.",
+        "p: queue o/q: 5.5 jobs per replica with deployments at their maximum for 10 minutes.",
         QUEUE,
     ),
     Case(
@@ -77,7 +77,7 @@ CASES = (
         5,
         {error("unauthorized"): "1+0x15 stale"},
         {error("unauthorized"): "1 stale", error("timeout"): (1, 1)},
-        "p: API key refused for 5 minutes.",
+        "p: API key rejected for 5 minutes.",
         PROJECT,
     ),
     Case(
@@ -85,7 +85,7 @@ CASES = (
         5,
         {error("payment_required"): "1+0x15 stale"},
         {error("forbidden"): (1, 1)},
-        "p: API answers 402 Payment Required for 5 minutes.",
+        "p: API returned 402 Payment Required for 5 minutes.",
         PROJECT,
     ),
     Case(
@@ -93,7 +93,7 @@ CASES = (
         18,
         {LAST: "0+0x28 1740+60x60"},
         {LAST: "0+0x90", NOT_FOUND: "1+0x90"},
-        "p: oldest data of a deployment is 18m 0s old.",
+        "p: last successful poll of a deployment was 18m 0s ago.",
         PROJECT,
     ),
     Case(
@@ -117,7 +117,7 @@ CASES = (
         16,
         {requests(429): "0+1x26 26+0x60", requests(200): "0+9x90"},
         {requests(429): "0+0x5 1+0x12 2+0x60", requests(200): "0+2x90"},  # 2 in half an hour
-        "p: 10% of the requests answered 429 Too Many Requests for 15 minutes.",
+        "p: 10% of requests answered with 429 Too Many Requests for 15 minutes.",
         PROJECT,
         lag=6,
     ),
@@ -126,7 +126,7 @@ CASES = (
         15,
         {'together_project_deployments{project="p"}': (0, 1), READABLE: (1, 1)},
         {'together_project_deployments{project="p"}': (0, 0), READABLE: (0, 0)},
-        "p: polls work and return no deployments for 15 minutes.",
+        "p: polls succeed but return no deployments for 15 minutes.",
         PROJECT,
     ),
     Case(
@@ -141,7 +141,7 @@ CASES = (
         15,
         {'together_project_items_dropped{project="p",reason="replica_limit"}': (78, 0)},
         {'together_project_items_dropped{project="p",reason="replica_limit"}': (0, 0)},
-        "p: 78 items left out of /metrics (replica_limit) for 15 minutes.",
+        "p: 78 items omitted from /metrics (replica_limit) for 15 minutes.",
         {"project": "p", "reason": "replica_limit"},
     ),
     Case(
@@ -149,7 +149,7 @@ CASES = (
         6,
         {BUILD: "1 stale _x15 1+0x60"},
         {BUILD: (1, 1)},
-        "No together-exporter scraped for 5 minutes. Nothing is known of its deployments.",
+        "No together-exporter scraped for 5 minutes. Its deployments are not monitored.",
         {},
     ),
     Case(

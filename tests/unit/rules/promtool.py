@@ -44,7 +44,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Story:
+class Timeline:
     """What happens over time; `expected`: (minute, alert, the labels of those that fire)."""
 
     name: str

@@ -27,7 +27,7 @@ SHARDS = {
 }
 
 
-def told(case: Case, exporters: str, *, shards: bool = False, **kept: str) -> dict[str, Any]:
+def promtool_test(case: Case, exporters: str, *, shards: bool = False, **kept: str) -> dict[str, Any]:
     """One test of promtool: silent until it has lasted, firing with all that it says, resolved."""
     bad = case.lasts + LONG
 
@@ -46,9 +46,9 @@ def told(case: Case, exporters: str, *, shards: bool = False, **kept: str) -> di
 @pytest.mark.parametrize("promtool", PROMTOOLS)
 @pytest.mark.parametrize("case", CASES, ids=[f"{number}-{case.alert}" for number, case in enumerate(CASES)])
 def test_an_alert_fires_when_it_must_and_only_then(case: Case, promtool: str, tmp_path: Path) -> None:
-    by_two = told(case, "ab", cluster="x")
-    by_shard = [] if "job" in case.labels else [told(case, "a", shards=True, cluster="x")]
-    with_team = told(case, "ab", cluster="x", team="t")
+    by_two = promtool_test(case, "ab", cluster="x")
+    by_shard = [] if "job" in case.labels else [promtool_test(case, "a", shards=True, cluster="x")]
+    with_team = promtool_test(case, "ab", cluster="x", team="t")
     check(promtool, tmp_path, [(build(CLUSTER), [by_two, *by_shard]), (build(TEAM), [with_team])])
 
 
@@ -74,7 +74,7 @@ def test_windows_are_shorter_than_for() -> None:
     lengths = CLUSTER.thresholds.written()
     for alert in ALERTS.values():
         for window in set(WINDOW.findall(alert.expr)) - LONGER.keys():
-            assert minutes(lengths[window]) < minutes(alert.lasts), (alert.name, window)
+            assert minutes(lengths[window]) < minutes(alert.hold), (alert.name, window)
 
 
 def minutes(duration: str) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from exporter.rules.build import build, in_words, templates
+from exporter.rules.build import build, long_form, templates
 from exporter.rules.config import Override, RulesConfig
 from exporter.rules.groups import ALERTS, RECORDS
 from exporter.rules.output import as_yaml, listed, prometheus_rule
@@ -71,7 +71,7 @@ def test_each_alert_can_be_changed_by_itself() -> None:
     assert rule["labels"] == {"product": "together", "severity": "info", "page": "no"}
     assert rule["annotations"] == {
         "summary": "Mine.",
-        "description": "{{ $labels.project }}/{{ $labels.deployment }}: status Failed for 1 hour.",
+        "description": "{{ $labels.project }}/{{ $labels.deployment }}: in status Failed for 1 hour.",
         "runbook_url": "https://wiki.example/TogetherDeploymentFailed.md",
         "dashboard": "https://grafana.example",
     }
@@ -168,8 +168,8 @@ def test_the_operator_gets_the_same_rules() -> None:
     ("duration", "words"),
     [("5m", "5 minutes"), ("1h", "1 hour"), ("30s", "30 seconds"), ("7d", "7 days"), ("1h30m", "1h30m")],
 )
-def test_descriptions_say_how_long_in_words(duration: str, words: str) -> None:
-    assert in_words(duration) == words
+def test_descriptions_say_how_long_long_form(duration: str, words: str) -> None:
+    assert long_form(duration) == words
 
 
 def test_summaries_are_sentences_and_descriptions_begin_with_who() -> None:

@@ -110,7 +110,7 @@ def test_options_come_on_top_of_the_file(run: Run, tmp_path: Path) -> None:
             ["--severity=TogetherDataStale=bad"],
             "--severity: TogetherDataStale: must be 'critical', 'warning' or 'info'",
         ),
-        (["--threshold=cold_strat=1m"], '--threshold: cold_strat: is not a known key; did you mean "cold_start"?'),
+        (["--threshold=cold_strat=1m"], '--threshold: cold_strat: unknown key; did you mean "cold_start"?'),
         (["--threshold=cold_start"], '--threshold: "cold_start" has no value; write NAME=VALUE'),
         (["--keep-labels=project"], '--keep-labels: "project" is part of the rules already; leave it out'),
         (["--config=nowhere.yml"], "nowhere.yml: cannot be read"),
@@ -127,12 +127,12 @@ def test_a_mistake_is_one_line_that_names_the_option(arguments: list[str], messa
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ("disable: [TogetherDataStale]", 'disable: is not a known key; did you mean "disabled"?'),
+        ("disable: [TogetherDataStale]", 'disable: unknown key; did you mean "disabled"?'),
         (
             "\ndisabled: [TogetherDataStal]",
             ':2: disabled[0]: "TogetherDataStal" is not an alert; did you mean TogetherDataStale?',
         ),
-        ("thresholds: {cold_strat: 1m}", 'thresholds.cold_strat: is not a known key; did you mean "cold_start"?'),
+        ("thresholds: {cold_strat: 1m}", 'thresholds.cold_strat: unknown key; did you mean "cold_start"?'),
         ("overrides: {TogetherDataStale: {fr: 1m}}", 'did you mean "for"?'),
         ("a: [", "is not valid YAML"),
     ],

@@ -28,10 +28,10 @@ def test_blanks_around_a_value_are_ignored(value: str) -> None:
         (" \r\n", "is empty; set it, or unset it"),
         ('"30s"', "has quotes around its value, as docker --env-file keeps them; remove the quotes"),
         ("'30s'", "has quotes around its value"),
-        ("${INTERVAL}", "holds a variable reference that nothing expanded; write the value itself"),
-        ("${INTERVAL:-30s}", "holds a variable reference"),
-        ("$(INTERVAL)", "holds a variable reference"),
-        ("$INTERVAL", "holds a variable reference"),
+        ("${INTERVAL}", "contains an unexpanded variable reference; write the value itself"),
+        ("${INTERVAL:-30s}", "contains an unexpanded variable reference"),
+        ("$(INTERVAL)", "contains an unexpanded variable reference"),
+        ("$INTERVAL", "contains an unexpanded variable reference"),
         ("30s\udcff", "is not UTF-8 text; set it again as UTF-8"),
     ],
 )
@@ -60,7 +60,7 @@ def test_text_with_such_characters_is_left_alone(text: str) -> None:
 )
 def test_a_variable_that_is_not_known_is_told_which_was_meant(name: str, meant: str) -> None:
     prefix = "TOGETHER_EXPORTER_"
-    assert problem(f"{prefix}{name}", "x") == f"{prefix}{name}: is not a known variable; did you mean {prefix}{meant}?"
+    assert problem(f"{prefix}{name}", "x") == f"{prefix}{name}: unknown variable; did you mean {prefix}{meant}?"
 
 
 def test_a_variable_that_is_like_none_names_the_list() -> None:
@@ -94,7 +94,7 @@ def test_lists_and_maps_are_json(text: str) -> None:
 
 @pytest.mark.parametrize("text", ['[{"deployments": null}]', "[null]", "null"])
 def test_a_null_is_no_default(text: str) -> None:
-    assert problem("TOGETHER_EXPORTER_PROJECTS", text).startswith("TOGETHER_EXPORTER_PROJECTS: has a null")
+    assert problem("TOGETHER_EXPORTER_PROJECTS", text).startswith("TOGETHER_EXPORTER_PROJECTS: contains a null")
 
 
 def test_every_price_has_a_variable() -> None:

@@ -24,14 +24,14 @@ def test_a_key_is_stripped(content: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "is empty; put the project's API key there"),
+        (b"", "is empty; write the project's API key to it"),
         (b" \n", "is empty"),
-        (f"KEY={SECRET} x".encode(), "has characters that no API key has"),
-        (f"{SECRET}\n{SECRET}".encode(), "has characters that no API key has"),
-        ("sk-é".encode(), "has characters that no API key has"),
+        (f"KEY={SECRET} x".encode(), "contains characters not allowed in an API key"),
+        (f"{SECRET}\n{SECRET}".encode(), "contains characters not allowed in an API key"),
+        ("sk-é".encode(), "contains characters not allowed in an API key"),
         (b"\xff\xfe", "is not UTF-8 text"),
         (f'"{SECRET}"'.encode(), "has quotes around its value"),
-        (b"${TOGETHER_API_KEY}", "holds a variable reference that nothing expanded"),
+        (b"${TOGETHER_API_KEY}", "contains an unexpanded variable reference"),
         (b"x" * 100_000, "is larger than 64 KiB"),
     ],
 )

@@ -60,7 +60,7 @@ def test_a_directory_needs_names_that_openssl_finds(authority: str) -> None:
         ({"SSL_CERT_FILE": "/nowhere/ca.pem"}, "/nowhere/ca.pem cannot be read: No such file or directory"),
         ({"SSL_CERT_FILE": "/dev/null"}, "/dev/null is a device; name a regular file"),
         ({"SSL_CERT_FILE": "/"}, "/ is a directory; name a regular file"),
-        ({"SSL_CERT_FILE": __file__}, "holds no valid PEM certificates"),
+        ({"SSL_CERT_FILE": __file__}, "contains no valid PEM certificates"),
         ({"SSL_CERT_DIR": "/nowhere"}, "cannot be read: No such file or directory"),
     ],
     ids=["missing", "device", "directory", "not PEM", "missing directory"],
@@ -75,7 +75,7 @@ def test_a_variable_that_names_no_authority_is_refused_by_its_name(environ: dict
 def test_a_broken_certificate_is_refused(authority: str) -> None:
     text = Path(authority).read_text()
     Path(authority).write_text(text + text.replace("MII", "AAA"))
-    with pytest.raises(TrustRefused, match="holds no valid PEM certificates"):
+    with pytest.raises(TrustRefused, match="contains no valid PEM certificates"):
         tls_context(authority, {})
 
 

@@ -56,10 +56,10 @@ def test_a_base_url_is_stripped_and_gets_its_version(text: str, url: str) -> Non
         ("https://a b/", "has no valid host name"),
         ("https://h\n.x/v1", "invalid non-printable ascii character"),
         (f"https://h/{'x' * 70_000}", "url too long"),
-        ("https://user:secret@h/v1", "has a user name or password"),
-        ("https://h/v1?key=secret", 'has a query; remove everything from "?" on'),
-        ("https://h/v1?", "has a query"),
-        ("https://h/v1#x", 'has a fragment; remove everything from "#" on'),
+        ("https://user:secret@h/v1", "must not contain a user name or password"),
+        ("https://h/v1?key=secret", 'must not have a query; remove "?" and everything after it'),
+        ("https://h/v1?", "must not have a query"),
+        ("https://h/v1#x", 'must not have a fragment; remove "#" and everything after it'),
     ],
 )
 def test_what_cannot_be_requested_is_refused(text: str, reason: str) -> None:

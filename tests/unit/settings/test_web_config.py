@@ -112,22 +112,31 @@ def test_what_is_accepted_here_is_accepted_by_prometheus(text: str, folder: Path
         ("tls_server_config: {cert_file: cert.pem}", "tls_server_config: needs one of key_file and key"),
         ("tls_server_config: {}", "needs one of cert_file and cert"),
         ("tls_server_config: {cert_file: no.pem, key_file: key.pem}", "no.pem cannot be read: No such file"),
-        ("tls_server_config: {cert_file: key.pem, key_file: key.pem}", "are not a certificate and its unencrypted"),
-        ("tls_server_config: {cert_file: cert.pem, key_file: locked.pem}", "are not a certificate and its unencrypted"),
+        (
+            "tls_server_config: {cert_file: key.pem, key_file: key.pem}",
+            "are not a PEM certificate with its unencrypted",
+        ),
+        (
+            "tls_server_config: {cert_file: cert.pem, key_file: locked.pem}",
+            "are not a PEM certificate with its unencrypted",
+        ),
         (f"tls_server_config: {{{CERTIFIED}, client_ca_file: key.pem}}", "needs both or none of client_ca_file and"),
-        (f"tls_server_config: {{{MUTUAL.replace('ca.pem', 'key.pem')}}}", "key.pem holds no PEM certificate"),
-        (f"tls_server_config: {{{CERTIFIED}, client_auth_type: RequireAnyClientCert}}", "that nobody verified"),
+        (f"tls_server_config: {{{MUTUAL.replace('ca.pem', 'key.pem')}}}", "key.pem contains no PEM certificate"),
+        (
+            f"tls_server_config: {{{CERTIFIED}, client_auth_type: RequireAnyClientCert}}",
+            "accepts unverified certificates",
+        ),
         (f"tls_server_config: {{{CERTIFIED}, client_auth_type: Yes please}}", "must be one of NoClientCert"),
         (f"tls_server_config: {{{CERTIFIED}, client_allowed_sans: [a]}}", "needs client_auth_type"),
         (f"tls_server_config: {{{CERTIFIED}, cipher_suites: [RC4]}}", "must be one of TLS_RSA_WITH"),
-        (f"tls_server_config: {{{CERTIFIED}, cipher_suites: [TLS_AES_128_GCM_SHA256]}}", "is of TLS 1.3"),
+        (f"tls_server_config: {{{CERTIFIED}, cipher_suites: [TLS_AES_128_GCM_SHA256]}}", "is a TLS 1.3 cipher suite"),
         (f"tls_server_config: {{{CERTIFIED}, min_version: TLS13, max_version: TLS12}}", "is above max_version"),
         (f"tls_server_config: {{{CERTIFIED}, min_version: SSL3}}", "must be 'TLS10'"),
         (f"tls_server_config: {{{CERTIFIED}, curve_preferences: [X25519, CurveP256]}}", "at most 1 item"),
-        ("http_server_config: {http2: true}", "the exporter speaks HTTP/1.1"),
-        ("http_server_config: {headers: {Server: x}}", "is not a header that can be set"),
+        ("http_server_config: {http2: true}", "HTTP/2 is not supported"),
+        ("http_server_config: {headers: {Server: x}}", "is not a supported header"),
         ("http_server_config: {headers: {X-Frame-Options: maybe}}", "must be deny or sameorigin"),
-        ('http_server_config: {headers: {Content-Security-Policy: "a\\nb: c"}}', "characters that no header has"),
+        ('http_server_config: {headers: {Content-Security-Policy: "a\\nb: c"}}', "characters not allowed in a header"),
         ("basic_auth_users: {alice: plaintext}", "basic_auth_users.alice: is not a bcrypt hash"),
         ("rate_limit: {interval: 5}", "write"),
         ("[", "is not valid YAML"),
@@ -153,7 +162,7 @@ def test_a_changed_file_is_picked_up_and_a_bad_one_leaves_the_one_before(folder:
     with structlog.testing.capture_logs() as lines:
         (folder / "web.yml").write_text("basic_auth_users: {alice: plain}")
         assert [watched.current(), watched.current()] == [second, second]
-    assert [line["event"] for line in lines] == ["web configuration refused"]
+    assert [line["event"] for line in lines] == ["web configuration reload failed"]
     assert "alice" in (watched.problem or "")
     (folder / "web.yml").write_text(f"basic_auth_users: {{alice: '{HASH}'}}")
     assert watched.current().users

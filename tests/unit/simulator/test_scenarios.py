@@ -25,7 +25,7 @@ LONG = 1800  # simulated seconds in which the fleet shows everything
 
 
 def moments(name: str, seconds: int, every: int = 1, seed: int = 1) -> Iterator[list[dict[str, Any]]]:
-    """All deployments' JSON, again and again."""
+    """Samples of all deployments' JSON."""
     fleet = Fleet(load(name), seed=seed)
     for second in range(0, seconds, every):
         fleet.advance(second)

@@ -73,7 +73,7 @@ def cancelled(work: Coroutine[Any, Any, Any], after: int) -> bool:
 
 
 def cancelled_everywhere(begin: Callable[[], Coroutine[Any, Any, Any]]) -> Iterator[tuple[int, bool]]:
-    """Begins the work again and again and cancels it one turn later each time: (turn, whether it was cancelled). Ends
+    """Restarts the work repeatedly and cancels it one turn later each time: (turn, whether it was cancelled). Ends
     with the one that was not."""
     for turn in itertools.count():
         was_cancelled = cancelled(begin(), turn)

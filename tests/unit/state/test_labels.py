@@ -1,4 +1,4 @@
-"""The user's own labels on their way to the page."""
+"""Configured labels, from the configuration to the page."""
 
 from __future__ import annotations
 

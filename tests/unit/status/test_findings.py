@@ -1,4 +1,4 @@
-"""Each rule: a case where it speaks, and one where it is silent."""
+"""Each rule: a case with a finding and a case without."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ TROUBLE = {
     "failed": (deployment(status="Failed"), ["critical: Status is Failed."]),
     "unknown status": (
         deployment(status="Hibernating"),
-        ["warning: Status Hibernating is unknown to this version."],
+        ["warning: Status Hibernating is not known to this version."],
     ),
     "scaled to zero against its minimum": (
         deployment(status="ScaledToZero", ready_replicas=0, desired_replicas=0),
@@ -96,7 +96,7 @@ TROUBLE = {
     ),
     "no capacity": (
         deployment(replica_events=waiting("Unschedulable")),
-        ["warning: 1 replica finds no capacity (Unschedulable)."],
+        ["warning: 1 replica has no capacity (Unschedulable)."],
     ),
     "a volume": (
         deployment(replica_events=waiting("FailedMount", 2)),
@@ -120,7 +120,7 @@ TROUBLE = {
     ),
     "a preload that failed": (
         deployment(replica_events={"r": Replica(volume_preload_status="Failed")}),
-        ["warning: 1 replica could not preload the volume."],
+        ["warning: 1 replica failed to preload the volume."],
     ),
     "a rollout": (deployment(status="Updating", ready_replicas=1), ["busy: Rolling out."]),
     "a secret that expired": (with_secrets(secret(-1)), ["critical: Secret hf-token has expired."]),
@@ -155,11 +155,11 @@ QUIET = {
 }
 
 
-@pytest.mark.parametrize(("state", "said"), TROUBLE.values(), ids=TROUBLE)
-def test_trouble_is_a_finding(state: Deployment, said: list[str]) -> None:
+@pytest.mark.parametrize(("state", "expected"), TROUBLE.values(), ids=TROUBLE)
+def test_trouble_is_a_finding(state: Deployment, expected: list[str]) -> None:
     found = findings(shown(state), CONTEXT)
-    assert [f"{finding.level}: {finding.message}" for finding in found] == said
-    assert level(found) == said[0].split(":")[0]
+    assert [f"{finding.level}: {finding.message}" for finding in found] == expected
+    assert level(found) == expected[0].split(":")[0]
 
 
 @pytest.mark.parametrize("state", QUIET.values(), ids=QUIET)
@@ -169,17 +169,17 @@ def test_there_is_no_finding_where_all_is_well(state: Deployment) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "expected"),
     [
-        ({"gpu_type": "a100", "gpu_count": 1}, ["GPU type a100 has no price."]),
+        ({"gpu_type": "a100", "gpu_count": 1}, ["No price configured for GPU type a100."]),
         ({"gpu_type": "h100-80gb", "gpu_count": 1}, []),
         ({"gpu_type": "a100", "gpu_count": 0}, []),
         ({"gpu_count": 1}, []),
     ],
     ids=["without a price", "with one", "no GPU", "no type"],
 )
-def test_a_gpu_type_in_use_has_a_price_where_there_are_prices(fields: dict[str, object], said: list[str]) -> None:
-    assert [finding.message for finding in findings(shown(deployment(**fields)), PRICED)] == said
+def test_a_gpu_type_in_use_has_a_price_where_there_are_prices(fields: dict[str, object], expected: list[str]) -> None:
+    assert [finding.message for finding in findings(shown(deployment(**fields)), PRICED)] == expected
 
 
 def test_a_rollout_says_how_far_it_is() -> None:
@@ -201,9 +201,9 @@ def test_no_capacity_has_a_hint_about_capacity() -> None:
 
 
 def test_a_failed_poll_says_why_and_what_to_do_and_the_state_still_counts() -> None:
-    failed, poll = findings(shown(deployment(status="Failed"), PollTimeout("no complete answer within 10s")), CONTEXT)
+    failed, poll = findings(shown(deployment(status="Failed"), PollTimeout("no complete response within 10s")), CONTEXT)
     assert failed.level == "critical"
-    assert poll.message == "The API did not answer in time: no complete answer within 10s."
+    assert poll.message == "API request timed out: no complete response within 10s."
     assert poll.hint == PollTimeout.hint
 
 
@@ -247,7 +247,7 @@ def test_every_error_and_every_finding_has_an_alert_but_for_those_that_no_alert_
     assert without == {
         "1 replica was evicted (Preempted).",
         "1 replica is waiting (Sulking).",
-        "GPU type a100 has no price.",
+        "No price configured for GPU type a100.",
     }
 
 

@@ -8,7 +8,7 @@ from exporter.state.projects import after_failed_one
 from exporter.state.records import Target
 from exporter.state.store import Store
 from exporter.status.model import STATUS, Status
-from exporter.status.report import MOST_REPLICAS, ProjectFacts, report, to_json
+from exporter.status.report import MAX_LISTED_REPLICAS, ProjectFacts, report, to_json
 from tests.hostile import hostile
 from tests.pipeline import run
 from tests.unit.status.facts import NOW, SINCE, URL, facts, fail, fleet, project, replica, value, well
@@ -112,10 +112,10 @@ def test_a_snapshot_from_before_a_reload_shows_no_project_that_is_gone() -> None
 
 
 def test_replicas_that_are_not_ready_come_first_and_their_number_is_bounded() -> None:
-    events = {f"r{n:04d}": replica(replica_ready_since=SINCE) for n in range(MOST_REPLICAS + 5)}
+    events = {f"r{n:04d}": replica(replica_ready_since=SINCE) for n in range(MAX_LISTED_REPLICAS + 5)}
     events["z"] = replica("Waiting", replica_status_reason="CrashLoopBackOff")
     (d,) = made(fleet(well("a", replica_events=events))).deployments
-    assert (d.replicas_listed, len(d.replicas)) == (MOST_REPLICAS + 6, MOST_REPLICAS)
+    assert (d.replicas_listed, len(d.replicas)) == (MAX_LISTED_REPLICAS + 6, MAX_LISTED_REPLICAS)
     assert (d.replicas[0].replica, d.replicas[0].reason, d.replicas[0].is_ready) == ("z", "CrashLoopBackOff", False)
 
 
@@ -132,5 +132,5 @@ def test_json_in_pieces_is_the_json_of_the_whole() -> None:
 
 def test_whatever_the_api_says_can_be_told() -> None:
     odd = [read_deployment(each.body).deployment for row in hostile().values() for each in row]
-    told = json.loads(run(to_json(made(fleet(*odd)))))
-    assert len(told["deployments"]) == len(odd)
+    parsed = json.loads(run(to_json(made(fleet(*odd)))))
+    assert len(parsed["deployments"]) == len(odd)

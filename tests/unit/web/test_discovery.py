@@ -1,4 +1,4 @@
-"""/api/v1/sd: what Prometheus is told, and when it is told nothing."""
+"""/api/v1/sd: its targets, and when it has none."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from exporter.state.instant import Instant
 from exporter.state.projects import after_failed_list, after_list
 from exporter.state.records import Snapshot, Target
 from exporter.state.store import Store
-from exporter.web.publisher import REQUESTED, Publisher
+from exporter.web.publisher import COMPRESSION_TTL, Publisher
 from tests.pipeline import at, run
 from tests.unit.polling.harness import error
 from tests.unit.status.facts import well
@@ -203,7 +203,7 @@ def test_a_render_that_raises_leaves_the_last_page_and_goes_on() -> None:
                 await wait_until(lambda: bool(lines))
             assert setup.statuses() == {"A"}
             assert [(line["event"], line["exc_info"], line["effect"]) for line in lines] == [
-                ("unexpected exception in rendering (please report)", True, "the last page stays")
+                ("unexpected exception while rendering (please report)", True, "last page is served")
             ]
             await setup.list("C")
             await wait_until(lambda: setup.statuses() == {"C"})
@@ -274,7 +274,9 @@ def test_a_page_is_compressed_once_however_many_ask_and_leave() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "formats"), [(REQUESTED - 1, {"openmetrics"}), (REQUESTED, set())], ids=["lately", "long ago"]
+    ("seconds", "formats"),
+    [(COMPRESSION_TTL - 1, {"openmetrics"}), (COMPRESSION_TTL, set())],
+    ids=["lately", "long ago"],
 )
 def test_a_format_that_was_requested_lately_is_compressed_before_the_page_is_published(
     seconds: float, formats: set[Format]

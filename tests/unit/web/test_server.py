@@ -1,4 +1,4 @@
-"""Who gets a connection, and which TLS it speaks, against the real server on a real socket."""
+"""Who gets a connection, and which TLS it accepts_tls, against the real server on a real socket."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Authority:
         return context
 
 
-def speaks(web: Web, context: ssl.SSLContext) -> bool:
+def accepts_tls(web: Web, context: ssl.SSLContext) -> bool:
     try:
         return httpx.get(f"https://127.0.0.1:{web.address[1]}/-/healthy", verify=context).status_code == 200
     except httpx.TransportError:
@@ -95,9 +95,9 @@ def speaks(web: Web, context: ssl.SSLContext) -> bool:
 def test_tls_is_what_is_configured_at_the_moment(web: Web) -> None:
     old, new = Authority(), Authority()
     web.access = Access(tls=old.server())
-    assert (speaks(web, old.client()), speaks(web, new.client())) == (True, False)
+    assert (accepts_tls(web, old.client()), accepts_tls(web, new.client())) == (True, False)
     web.access = Access(tls=new.server())
-    assert (speaks(web, old.client()), speaks(web, new.client())) == (False, True)
+    assert (accepts_tls(web, old.client()), accepts_tls(web, new.client())) == (False, True)
     with web.connect(SHORT) as client:
         received(client)
     until(lambda: web.refused("tls") == 3, "each failure is counted")
@@ -108,12 +108,12 @@ def test_tls_is_what_is_configured_at_the_moment(web: Web) -> None:
 def test_mutual_tls_and_the_names_it_accepts(web: Web) -> None:
     authority, stranger = Authority(), Authority()
     web.access = Access(tls=authority.server(ssl.CERT_REQUIRED))
-    assert not speaks(web, authority.client())
-    assert not speaks(web, stranger.client("a.example"))
-    assert speaks(web, authority.client("a.example"))
+    assert not accepts_tls(web, authority.client())
+    assert not accepts_tls(web, stranger.client("a.example"))
+    assert accepts_tls(web, authority.client("a.example"))
     web.access = Access(tls=authority.server(ssl.CERT_REQUIRED), allowed_sans=frozenset({"a.example"}))
-    assert speaks(web, authority.client("a.example"))
-    assert not speaks(web, authority.client("b.example"))
+    assert accepts_tls(web, authority.client("a.example"))
+    assert not accepts_tls(web, authority.client("b.example"))
     until(lambda: web.refused("tls") == 3, "each failure is counted")
 
 
@@ -126,7 +126,7 @@ def test_a_handshake_that_does_not_end_is_refused() -> None:
         until(lambda: web.refused("tls") == 1, "it is counted")
         for _ in range(20):
             stack.enter_context(web.connect())
-        assert speaks(web, authority.client())
+        assert accepts_tls(web, authority.client())
 
 
 def test_a_tls_connection_that_sends_nothing_is_closed_without_a_word() -> None:

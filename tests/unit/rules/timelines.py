@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.unit.rules.cases_deployments import INFO, QUEUE_INFO, READABLE, UP, jobs
 from tests.unit.rules.cases_projects import NOT_FOUND, TARGET, error, expiry, requests
-from tests.unit.rules.promtool import DEPLOYMENT, Story, reason, replicas, status
+from tests.unit.rules.promtool import DEPLOYMENT, Timeline, reason, replicas, status
 
 FAILED = status("Failed")
 E = 'project="p",deployment="e"'
@@ -12,22 +12,22 @@ X = {"cluster": "x", **DEPLOYMENT}
 GONE = "1+0x9 stale"  # after 9 minutes
 
 QUIET = (
-    Story(
+    Timeline(
         "one 401",
         {error("unauthorized"): "_x5 1 stale", READABLE: "1+0x5 0 1+0x60", UP: "1+0x5 0 1+0x60"},
         [(minute, alert, []) for minute in (6, 11, 12) for alert in ("TogetherKeyRefused", "TogetherPollsFailing")],
     ),
-    Story(
+    Timeline(
         "two 429s in half an hour, polled every 2 minutes",
         {requests(429): "0+0x5 1+0x8 2+0x60", requests(200): "0 0 1 1 2 2 3 3 4 4 5 5 6 6 7 7 8 8 9 9 10+0x60"},
         [(minute, "TogetherRateLimited", []) for minute in range(5, 35)],
     ),
-    Story(
+    Timeline(
         "one CrashLoopBackOff of a replica that is gone at the next poll",
         {reason("CrashLoopBackOff", "crash"): "_x5 1 stale"},
         [(minute, "TogetherReplicaCrashLooping", []) for minute in range(5, 25)],
     ),
-    Story(
+    Timeline(
         "one sample of every bad state",
         {
             FAILED: "0+0x20 1 0+0x40",
@@ -53,7 +53,7 @@ QUIET = (
             )
         ],
     ),
-    Story(
+    Timeline(
         "a cold start of 10 minutes from zero",
         {
             replicas("desired"): "0+0x30 2+0x90",
@@ -74,24 +74,24 @@ QUIET = (
             )
         ],
     ),
-    Story(
+    Timeline(
         "the cold start of a new deployment",
         {replicas("desired"): "_x30 2+0x90", replicas("ready"): "_x30 0+0x10 2+0x80"},
         [(minute, "TogetherDeploymentNoReadyReplica", []) for minute in range(30, 60)],
     ),
-    Story(
+    Timeline(
         "one replica's crash loop is followed by the next one's",
         {reason("CrashLoopBackOff", "crash"): "1+0x30"},  # by class: no replica's name in it
         [(9, "TogetherReplicaCrashLooping", []), (10, "TogetherReplicaCrashLooping", [X])],
     ),
 )
 LOUD = (
-    Story(
+    Timeline(
         "no ready replica after a long good time: 5 minutes",
         {replicas("desired"): "2+0x90", replicas("ready"): "2+0x60 0+0x30"},
         [(65, "TogetherDeploymentNoReadyReplica", []), (66, "TogetherDeploymentNoReadyReplica", [X])],
     ),
-    Story(
+    Timeline(
         "two deployments share a queue",
         {
             jobs("waiting"): "9+0x60",
@@ -108,7 +108,7 @@ LOUD = (
             (minute, "TogetherQueueSaturated", []) for minute in (20, 50)
         ],  # 11 jobs for 11 replicas; then not at the maximum
     ),
-    Story(
+    Timeline(
         "nothing was ever scraped",
         {"up": "0+0x60"},
         [(5, "TogetherExporterDown", [{}])],
@@ -116,26 +116,26 @@ LOUD = (
 )
 
 
-def held(alert: str, fires: int, series: dict[str, str], labels: dict[str, str]) -> list[Story]:
+def held(alert: str, fires: int, series: dict[str, str], labels: dict[str, str]) -> list[Timeline]:
     """The ways in which a deployment that is known to be bad at minute `fires` becomes unknown one minute later."""
     gone = {name: f"{values} stale" for name, values in series.items()}
     here, away = f"1+0x{fires}", f"1+0x{fires} stale"
     later = fires + 20
 
-    def story(name: str, others: dict[str, str], *, holds: bool) -> Story:
+    def timeline(name: str, others: dict[str, str], *, holds: bool) -> Timeline:
         before, after = (fires, alert, [labels]), (later, alert, [labels] if holds else [])
-        return Story(f"{alert}: {name}", {**gone, INFO: away, **others}, [before, after])
+        return Timeline(f"{alert}: {name}", {**gone, INFO: away, **others}, [before, after])
 
     return [
-        story("the only exporter is gone", {UP: away, READABLE: away}, holds=True),
-        story("it restarts while the API is away", {UP: away, READABLE: f"{here} 0+0x90"}, holds=True),
-        story("its polls fail beyond stale_after", {UP: f"{here} 0+0x90", READABLE: "1+0x300"}, holds=True),
-        story(
+        timeline("the only exporter is gone", {UP: away, READABLE: away}, holds=True),
+        timeline("it restarts while the API is away", {UP: away, READABLE: f"{here} 0+0x90"}, holds=True),
+        timeline("its polls fail beyond stale_after", {UP: f"{here} 0+0x90", READABLE: "1+0x300"}, holds=True),
+        timeline(
             "one of two exporters with different projects is gone",
             {UP: away, READABLE: away, 'together_project_poll_success{project="q"}': "1+0x300"},
             holds=True,
         ),
-        story(
+        timeline(
             "its shard is gone",
             {
                 UP: away,
@@ -146,8 +146,8 @@ def held(alert: str, fires: int, series: dict[str, str], labels: dict[str, str])
             },
             holds=True,
         ),
-        story("it is deleted", {UP: away, READABLE: "1+0x300"}, holds=False),
-        story(
+        timeline("it is deleted", {UP: away, READABLE: "1+0x300"}, holds=False),
+        timeline(
             "it is deleted and configured",
             {UP: f"{here} 0+0x90", READABLE: "1+0x300", NOT_FOUND: f"_x{fires} 1+0x90"},
             holds=False,
@@ -164,27 +164,27 @@ BLIND = (
         "TogetherDeploymentAvailabilityBurnFast", 40, {replicas("ready"): "0+0x40", replicas("desired"): "2+0x40"}, X
     ),
     *held("TogetherSecretExpired", 9, {expiry("A"): "0+0x9", expiry("B"): "0+0x9"}, {**P, "secret": "hf"}),
-    Story(
+    Timeline(
         "one bad sample, then nothing",
         {INFO: GONE, FAILED: "0+0x8 1 stale", UP: GONE, READABLE: GONE},
         [(minute, "TogetherDeploymentFailed", []) for minute in (9, 11, 15)],
     ),
-    Story(
+    Timeline(
         "it ends when the deployment is known to be well",
         {INFO: "1+0x9 stale _x19 1+0x40", FAILED: "1+0x9 stale _x19 0+0x40", UP: "1+0x9 stale _x19 1+0x40"},
         [(29, "TogetherDeploymentFailed", [X]), (31, "TogetherDeploymentFailed", [])],
     ),
-    Story(
+    Timeline(
         "it ends after an hour",
         {INFO: GONE, FAILED: GONE},
         [(65, "TogetherDeploymentFailed", [X]), (75, "TogetherDeploymentFailed", [])],
     ),
-    Story(
+    Timeline(
         "the secret was renewed while another deployment of the project is unknown",
         {expiry("A"): "0+0x9 100000000+0x90", INFO: GONE, UP: "1+0x9 0+0x90", READABLE: "1+0x300"},
         [(9, "TogetherSecretExpired", [{**P, "secret": "hf"}]), (15, "TogetherSecretExpired", [])],
     ),
-    Story(
+    Timeline(
         "a deployment that fails is not hidden by the healthy one of the other cluster",
         {
             INFO: GONE,
@@ -199,4 +199,4 @@ BLIND = (
         [(20, "TogetherDeploymentFailed", [X])],
     ),
 )
-STORIES = (*QUIET, *LOUD, *BLIND)
+TIMELINES = (*QUIET, *LOUD, *BLIND)

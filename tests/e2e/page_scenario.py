@@ -1,4 +1,4 @@
-"""What the tests of the status page show: a small story, a fleet with some trouble, an exporter and a proxy."""
+"""What the tests of the status page show: a small api, a fleet with some trouble, an exporter and a proxy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.e2e.test_daemon import listing
 BROKEN = 25.0  # simulated seconds; when a replica crashes and the status is Failed
 EXPIRY = 864_000.0  # s; of secrets, more than the page warns about
 CALM = 1e15  # simulated seconds between two events of a deployment: nothing by chance
-STORY = Scenario(
+SCENARIO = Scenario(
     deployments=(
         DeploymentScenario(name="well", replicas=3, min_replicas=2, max_replicas=6, gpu_count=8),
         DeploymentScenario(
