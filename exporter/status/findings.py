@@ -35,7 +35,7 @@ ERROR_ALERTS: Mapping[str, str] = {
     "invalid_response": "TogetherPollsFailing",
     "internal_error": "TogetherPollsFailing",
 }
-REPLICAS_HINT = "Check the replicas below."
+REPLICAS_HINT = "Check the replicas."
 LOGS_HINT = "Check the logs of the replica."
 VOLUME_HINT = "Check the volume's name, version and status."
 

@@ -35,7 +35,7 @@ REFUSED = {
     "refused by idna": ({"TOGETHER_BASE_URL": "https://é..x/v1"}, "TOGETHER_BASE_URL: is not a valid URL"),
     "refused by the resolver": ({"TOGETHER_BASE_URL": "https://a..b/v1"}, "TOGETHER_BASE_URL: is not a valid URL"),
     "punycode": ({"TOGETHER_BASE_URL": "https://xn--/v1"}, "TOGETHER_BASE_URL: is not a valid URL"),
-    "query": ({"TOGETHER_BASE_URL": "https://h/v1?x"}, "TOGETHER_BASE_URL: has a query"),
+    "query": ({"TOGETHER_BASE_URL": "https://h/v1?x"}, "TOGETHER_BASE_URL: must not have a query"),
     "mistyped": ({"TOGETHER_EXPORTER_LOG_LEVEL": "debug"}, "did you mean TOGETHER_EXPORTER_LOG__LEVEL?"),
     "no port": ({"TOGETHER_EXPORTER_WEB__LISTEN_ADDRESS": "localhost"}, '"localhost" has no port'),
     "port": ({"TOGETHER_EXPORTER_WEB__LISTEN_ADDRESS": ":99999"}, '":99999" has a port above 65535'),
