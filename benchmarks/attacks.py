@@ -1,4 +1,4 @@
-"""Attacks for the soak: pipelined requests, guessed passwords, a log that nobody reads."""
+"""Attacks for the soak: pipelined requests, guessed passwords, a log that is not read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Completion scripts for shells, made by shtab."""
+"""Completion scripts for shells, root by shtab."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ complete -o bashdefault -F _together_exporter together-exporter
 
 def completion(commands: Mapping[str, Run], shell: str) -> str:
     """A script for the shell. Without a command the options are those of `serve`."""
-    made = parser(commands)
-    add_settings(made, SERVE_OPTIONS)
-    for action in (action for each in (made, *made.commands.values()) for action in each.actions()):
+    root = parser(commands)
+    add_settings(root, SERVE_OPTIONS)
+    for action in (action for each in (root, *root.commands.values()) for action in each.actions()):
         if action.dest in FILES:
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab's way
         elif action.dest in DIRECTORIES:
@@ -70,5 +70,5 @@ def completion(commands: Mapping[str, Run], shell: str) -> str:
             action.complete = {shell: "_together_exporter_scenarios_and_files"}  # type: ignore[attr-defined]
         if action.dest in VALUES:
             action.choices = VALUES[action.dest]
-    script = str(shtab.complete(made, shell))
+    script = str(shtab.complete(root, shell))
     return script + BASH_SCENARIOS + BASH_EQUALS_SIGN if shell == "bash" else script

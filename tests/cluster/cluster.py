@@ -26,7 +26,7 @@ class Cluster:
     kubeconfig: Path
 
     def run(self, *command: str | Path, stdin: str | None = None, check: bool = True) -> str:
-        """Its output. Raises AssertionError with what it said, if `check`."""
+        """Its output. Raises AssertionError with the output, if `check`."""
         path = f"{TOOLS / 'bin'}:{os.environ['PATH']}"
         home = str(self.kubeconfig.parent)  # Helm's cache, configuration and data
         environment = {"PATH": path, "KUBECONFIG": str(self.kubeconfig), "HOME": home}

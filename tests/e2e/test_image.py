@@ -164,9 +164,9 @@ def test_its_labels_tell_where_it_comes_from(image: Image) -> None:
 
 def test_it_adds_to_the_base_what_the_readme_says(image: Image) -> None:
     size = sum(file.lstat().st_size for file in (image.tree / "opt").rglob("*") if not file.is_dir())
-    told = re.search(r"adds (\d+) MB to its base", (ROOT / "README.md").read_text())
-    assert told
-    assert abs(size / 1e6 - int(told[1])) < 1.5, f"{size / 1e6:.1f} MB"
+    documented = re.search(r"adds (\d+) MB to its base", (ROOT / "README.md").read_text())
+    assert documented
+    assert abs(size / 1e6 - int(documented[1])) < 1.5, f"{size / 1e6:.1f} MB"
 
 
 def test_shared_objects_are_stripped(image: Image) -> None:

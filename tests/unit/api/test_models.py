@@ -325,10 +325,10 @@ def test_a_queue_has_what_can_be_read(body: object, waiting: float | None, runni
         ([], "a JSON list"),
         (None, "a JSON NoneType"),
         (3, "a JSON int"),
-        ({}, "the answer has none of a queue's fields"),
-        ({"error": {}}, "the answer has none of a queue's fields"),
-        ({"messages_waiting": None}, "the answer has none of a queue's fields"),
-        ({"messages_waiting": "x"}, "the answer has none of a queue's fields"),
+        ({}, "response has no field of queue metrics"),
+        ({"error": {}}, "response has no field of queue metrics"),
+        ({"messages_waiting": None}, "response has no field of queue metrics"),
+        ({"messages_waiting": "x"}, "response has no field of queue metrics"),
     ],
 )
 def test_a_body_that_is_no_queue_is_refused_with_the_reason(body: object, reason: str) -> None:
