@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from exporter.api.errors import ERRORS, ApiError
 from exporter.api.listing import ListReader
-from exporter.api.models import read_deployment, read_queue, read_revision
+from exporter.api.reading import read_deployment, read_queue, read_revision
 from exporter.metrics.page import Format, Page
 from exporter.metrics.render import Renderer
 from exporter.state.instant import Instant

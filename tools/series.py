@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.fleet import REPLICAS, deployment
-from exporter.api.models import read_deployment, read_revision
+from exporter.api.reading import read_deployment, read_revision
 from exporter.metrics.families import DEPLOYMENT, HISTORY, LABELS, POLL, REPLICA, REVISION
 from exporter.metrics.family import Group, unique
 from exporter.state.history import History

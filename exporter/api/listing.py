@@ -14,14 +14,12 @@ from typing import Any
 import msgspec
 
 from exporter.api.errors import ApiError, InvalidResponse, PollTimeout
-from exporter.api.models import (
+from exporter.api.models import DEPLOYMENT_KEYS, Dropped, printable
+from exporter.api.reading import (
     BOM,
-    DEPLOYMENT_KEYS,
     MAX_DEPLOYMENT,
     NO_VARIABLES,
-    Dropped,
     Reading,
-    printable,
     read_json,
     read_lenient_json,
     read_object,

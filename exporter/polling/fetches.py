@@ -10,7 +10,8 @@ from urllib.parse import quote
 from exporter.api.client import Request
 from exporter.api.errors import ApiError, InvalidResponse, NotFound
 from exporter.api.listing import ListReader
-from exporter.api.models import Queue, Reading, Revision, read_deployment, read_queue, read_revision
+from exporter.api.models import Queue, Revision
+from exporter.api.reading import Reading, read_deployment, read_queue, read_revision
 from exporter.state.instant import Instant
 from exporter.state.projects import (
     after_failed_list,

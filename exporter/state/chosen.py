@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from exporter.api.listing import Item
-from exporter.api.models import Dropped, Reading
+from exporter.api.models import Dropped
+from exporter.api.reading import Reading
 from exporter.cooperative import in_slices
 from exporter.state.records import Target
 

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from exporter.api.errors import ApiError, Forbidden, InvalidResponse, NotFound, ServerError
 from exporter.api.listing import Item, Listing, Unreadable
-from exporter.api.models import Deployment, Dropped, Queue, Reading, Revision, printable
+from exporter.api.models import Deployment, Dropped, Queue, Revision, printable
+from exporter.api.reading import Reading
 from exporter.cooperative import in_slices
 from exporter.state.chosen import chosen
 from exporter.state.history import History

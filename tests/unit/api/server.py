@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from exporter.api.client import Client, Endpoint, Request
 from exporter.api.errors import ApiError
-from exporter.api.models import Reading, read_deployment
+from exporter.api.reading import Reading, read_deployment
 
 GOOD = b'{"name":"a"}'
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 12\r\n\r\n" + GOOD

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from exporter.api.errors import InvalidResponse, PollTimeout
 from exporter.api.listing import ITEMS_PER_DEPLOYMENT, MAX_COMMAS, MIN_LIMIT, Listing, ListReader, Unreadable
-from exporter.api.models import MAX_DEPLOYMENT, Dropped, Reading, printable
+from exporter.api.models import Dropped, printable
+from exporter.api.reading import MAX_DEPLOYMENT, Reading
 from tests.pipeline import answer, deployment, listing, run
 
 NO_LIMIT = 1000

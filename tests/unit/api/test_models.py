@@ -7,21 +7,8 @@ from typing import Any
 import pytest
 
 from exporter.api.errors import InvalidResponse
-from exporter.api.models import (
-    MAX_COUNT,
-    MAX_DEPLOYMENT,
-    MAX_ENTRIES,
-    MAX_LABEL,
-    MAX_MESSAGE,
-    Deployment,
-    Dropped,
-    Reading,
-    Replica,
-    printable,
-    read_deployment,
-    read_json,
-    read_queue,
-)
+from exporter.api.models import MAX_COUNT, MAX_ENTRIES, MAX_LABEL, MAX_MESSAGE, Deployment, Dropped, Replica, printable
+from exporter.api.reading import MAX_DEPLOYMENT, Reading, read_deployment, read_json, read_queue
 from tests.pipeline import answer
 
 NUMBERS = (

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from exporter.api.models import Deployment, read_object
+from exporter.api.models import Deployment
+from exporter.api.reading import read_object
 from exporter.metrics.families import GROUPS, replicas_by_reason, replicas_by_status, replicas_updated, series_of
 from exporter.metrics.family import Sample
 from exporter.state.history import MAX_STATUSES, OTHER

@@ -11,7 +11,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.api.models import MAX_LABEL, read_deployment
+from exporter.api.models import MAX_LABEL
+from exporter.api.reading import read_deployment
 from exporter.state.records import Target
 from tests.hostile import hostile
 from tests.pipeline import Pipeline

@@ -7,7 +7,8 @@ import pytest
 
 from exporter.api.errors import InvalidResponse
 from exporter.api.listing import Item, Unreadable
-from exporter.api.models import Dropped, Reading, read_object
+from exporter.api.models import Dropped
+from exporter.api.reading import Reading, read_object
 from exporter.state.chosen import chosen
 from exporter.state.records import Limits, Target
 from tests.pipeline import run

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.api.models import read_object
+from exporter.api.reading import read_object
 from exporter.state.history import History
 from exporter.state.names import shown_names
 from exporter.state.records import Poll, Record, State

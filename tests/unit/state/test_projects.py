@@ -8,7 +8,8 @@ import pytest
 
 from exporter.api.errors import ApiError, InternalError, InvalidResponse, NotFound, ServerError
 from exporter.api.listing import Item, Listing, Unreadable
-from exporter.api.models import Deployment, Dropped, Queue, Reading, Replica
+from exporter.api.models import Deployment, Dropped, Queue, Replica
+from exporter.api.reading import Reading
 from exporter.state.instant import Instant
 from exporter.state.projects import (
     after_failed_list,

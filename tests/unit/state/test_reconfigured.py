@@ -8,7 +8,8 @@ import pytest
 
 from exporter.api.errors import InvalidResponse
 from exporter.api.listing import Item, Unreadable
-from exporter.api.models import Dropped, Reading, Replica, read_object
+from exporter.api.models import Dropped, Replica
+from exporter.api.reading import Reading, read_object
 from exporter.labels import LabelRule, Labels
 from exporter.state.projects import after_failed_list, after_failed_one, reconfigured
 from exporter.state.records import Limits, Project, Target

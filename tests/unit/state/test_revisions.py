@@ -8,7 +8,8 @@ import pytest
 
 from exporter.api.errors import ApiError, Forbidden, InvalidResponse, NotFound, ServerError
 from exporter.api.listing import Listing
-from exporter.api.models import REVISION_VARIABLE, Revision, read_object
+from exporter.api.models import REVISION_VARIABLE, Revision
+from exporter.api.reading import read_object
 from exporter.state.projects import after_list, due_revisions
 from exporter.state.records import RETRY_REFUSED, Project, Target
 from tests.pipeline import Pipeline, answer, at, deployment, listing, run

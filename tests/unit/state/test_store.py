@@ -7,7 +7,8 @@ import pytest
 
 from exporter.api.errors import ApiError, NotFound, ServerError
 from exporter.api.listing import Listing
-from exporter.api.models import DROP_REASONS, Queue, read_object
+from exporter.api.models import DROP_REASONS, Queue
+from exporter.api.reading import read_object
 from exporter.state.projects import after_failed_list, after_list, after_queue
 from exporter.state.records import Limits, Project, Target
 from exporter.state.store import Store

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from exporter.api.errors import ApiError, NotFound
 from exporter.api.listing import Listing
-from exporter.api.models import Deployment, Reading, Replica
+from exporter.api.models import Deployment, Replica
+from exporter.api.reading import Reading
 from exporter.state.instant import Instant
 from exporter.state.projects import after_failed_list, after_list
 from exporter.state.records import Project, Target

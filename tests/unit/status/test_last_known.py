@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporter.api.errors import ServerError
 from exporter.api.listing import Listing
-from exporter.api.models import Reading
+from exporter.api.reading import Reading
 from exporter.state.instant import Instant
 from exporter.state.projects import after_list
 from exporter.status.model import LastKnown

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 from exporter.api.errors import ApiError, NotFound, RateLimited, Unauthorized
-from exporter.api.models import read_deployment
+from exporter.api.reading import read_deployment
 from exporter.state.projects import after_failed_one
 from exporter.state.records import Target
 from exporter.state.store import Store

@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 import pytest
 
 from exporter.api.errors import ApiError, Unauthorized
-from exporter.api.models import MAX_DEPLOYMENT, Deployment, read_deployment
+from exporter.api.models import Deployment
+from exporter.api.reading import MAX_DEPLOYMENT, read_deployment
 from exporter.state.instant import Instant
 from exporter.state.records import Target
 from exporter.state.store import Store

@@ -12,7 +12,7 @@ import structlog
 
 from exporter.api.errors import PollTimeout
 from exporter.api.listing import Listing
-from exporter.api.models import Reading
+from exporter.api.reading import Reading
 from exporter.metrics.page import Format, Page
 from exporter.metrics.render import Renderer
 from exporter.self_metrics import SelfMetrics
