@@ -29,7 +29,7 @@ def test_everything_comes_up_knows_each_other_and_goes() -> None:
     reader = threading.Thread(target=lines.extend, args=(process.stdout,))
     reader.start()
     try:
-        until(lambda: "Ctrl-C ends it\n" in lines or process.poll() is not None, "all programs answer")
+        until(lambda: "Press Ctrl-C to stop\n" in lines or process.poll() is not None, "all programs answer")
         urls = dict(re.findall(r"^ +(\w+) +(http://[0-9.:]+)", "".join(lines), re.MULTILINE))
         assert {"simulator", "exporter", "alertmanager", "prometheus"} <= set(urls)
         prometheus = urls["prometheus"]

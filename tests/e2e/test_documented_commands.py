@@ -33,7 +33,7 @@ NOT_RUN = {  # pattern: why not, and what stands in for it
     r"(systemctl|journalctl) ": "no systemd runs here; tests/e2e/test_systemd.py speaks its protocol",
 }
 # What a command says that goes on until it is ended.
-LASTS = re.compile(r"msg=listening|^Ctrl-C ends it$|simulator \([\w-]+\) on", re.MULTILINE)
+LASTS = re.compile(r"msg=listening|^Press Ctrl-C to stop$|simulator \([\w-]+\) on", re.MULTILINE)
 PROGRAMS = re.compile(r"\b(promtool|amtool|jq|curl)\b")
 COMMAND = re.compile(
     r"(TOGETHER_API_KEY=\S+ )?"

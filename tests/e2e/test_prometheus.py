@@ -108,12 +108,14 @@ def test_vmagent_scrapes_too(crashing: SimulatorServer, start: Start, tmp_path: 
     daemon = start(config, TOGETHER_API_KEY="k")
     address = f"127.0.0.1:{free_port()}"
     (tmp_path / "scrape.yml").write_text(
-        "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n- job_name: together-exporter\n"
+        "global: {scrape_interval: 1s, scrape_timeout: 1s}\nrule_files: [rules.yml]\n"
+        "scrape_configs:\n- job_name: together-exporter\n"
         f"  static_configs: [{{targets: ['{daemon.url().removeprefix('http://')}']}}]\n"
     )
     command = [
         str(ROOT / VMAGENT),
         f"-promscrape.config={tmp_path / 'scrape.yml'}",
+        "-promscrape.config.strictParse=false",  # otherwise it refuses rule_files
         f"-httpListenAddr={address}",
         f"-remoteWrite.tmpDataPath={tmp_path}",
         "-remoteWrite.url=http://127.0.0.1:1/api/v1/write",
