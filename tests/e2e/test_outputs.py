@@ -144,8 +144,8 @@ def test_a_simulation_that_cannot_be_is_refused(command: str, options: list[str]
 
 PRICES = {
     "h100-80gb": "",
-    "H100-80GB": "gpu_hourly_cost.H100-80GB: no deployment has this GPU type; did you mean h100-80gb?",
-    "b200": "gpu_hourly_cost.b200: no deployment has this GPU type; check how the API spells it",
+    "H100-80GB": "gpu_hourly_cost.H100-80GB: GPU type not used by any deployment; did you mean h100-80gb?",
+    "b200": "gpu_hourly_cost.b200: GPU type not used by any deployment; check how the API spells it",
 }
 
 
@@ -156,7 +156,7 @@ def test_a_price_that_fits_no_gpu_type_is_found(name: str, warning: str, tmp_pat
         file.write_text(f"projects: [{{base_url: '{server.url}'}}]\ngpu_hourly_cost: {{{name}: 2.5}}\n")
         done = shell("", ["check", "--poll", f"--config.file={file}"])
     warnings = [line.removeprefix("warning: ") for line in done.stderr.splitlines()]
-    missing = "gpu_hourly_cost: the GPU type h100-80gb is in use and has no price; add it"
+    missing = "gpu_hourly_cost: GPU type h100-80gb is in use but has no price; add it"
     assert warnings == ([warning, missing] if warning else [])
 
 
@@ -164,7 +164,7 @@ def test_a_variable_that_cannot_spell_a_gpu_type_is_found() -> None:
     variable = "TOGETHER_EXPORTER_GPU_HOURLY_COST__H100_80GB"
     with SimulatorServer(Scenario(deployments=(DeploymentScenario(name="a", gpu_type="h100-80gb"),))) as server:
         done = shell("", ["check", "--poll"], TOGETHER_BASE_URL=server.url, **{variable: "2.5"})
-    assert f"warning: {variable}: a variable's name cannot spell h100-80gb; write" in done.stderr
+    assert f"warning: {variable}: h100-80gb cannot be part of a variable name; use" in done.stderr
     assert "TOGETHER_EXPORTER_GPU_HOURLY_COST='{\"h100-80gb\": 2.5}'" in done.stderr
 
 
