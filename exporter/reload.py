@@ -16,8 +16,8 @@ log = structlog.get_logger()
 
 
 class Reloader:
-    """`apply`: reads, builds and activates the configuration; raises before changing anything. Reloads are "
-    "serialized."""
+    """`apply`: reads, builds and activates the configuration; raises before changing anything. Reloads are
+    serialized."""
 
     def __init__(
         self, apply: Callable[[], Awaitable[None]], metrics: SelfMetrics, unix_time: Callable[[], float]

@@ -56,8 +56,8 @@ class CheckedDeployment(Deployment):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`ok`: the configuration is valid and all polls succeeded. `deployments`, `series` (total): None without "
-    "--poll."""
+    """`ok`: the configuration is valid and all polls succeeded. `deployments`, `series` (total): None without
+    --poll."""
 
     ok: bool
     file: str | None = None

@@ -38,8 +38,8 @@ class Spread(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 ships no types
 
 
 class SteadyScheduler(AsyncIOScheduler):  # type: ignore[misc]  # APScheduler 3 ships no types
-    """Compensates for steps of the system clock, which APScheduler uses: set back an hour, it would not poll for an "
-    "hour."""
+    """Compensates for steps of the system clock, which APScheduler uses: set back an hour, it would not poll for an
+    hour."""
 
     def __init__(self, on_step: Callable[[float], None], clock_offset: Callable[[], float]) -> None:
         super().__init__(timezone=UTC)

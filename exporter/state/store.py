@@ -17,8 +17,8 @@ NEVER = float("inf")  # monotonic seconds
 
 
 class Store:
-    """Written by polls, read by the renderer. Cached: the latest snapshot, until a commit or until data becomes "
-    "stale."""
+    """Written by polls, read by the renderer. Cached: the latest snapshot, until a commit or until data becomes
+    stale."""
 
     def __init__(self, targets: Iterable[Target] = ()) -> None:
         self._projects: Mapping[str, Project] = {}
