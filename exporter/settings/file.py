@@ -26,11 +26,13 @@ FastLoader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
-    """`name` as it was given; `lines`: the line of each key and list item, from 1."""
+    """`name` as configured; `lines`: the line of each key and list item, from 1; `invalid`: problems of single values,
+    which are None in `values`."""
 
     name: str = ""
     values: dict[str, Any] = field(default_factory=dict)
     lines: dict[KeyPath, int] = field(default_factory=dict)
+    invalid: dict[KeyPath, str] = field(default_factory=dict)
 
     def line(self, path: KeyPath) -> int | None:
         """Of the key, or of the nearest one above it; None where the file has none of them."""
@@ -39,9 +41,21 @@ class ConfigFile:
     def problem(self, path: KeyPath, message: str) -> Problem:
         return Problem(self.name, show_key(path), message, self.line(path))
 
+    @property
+    def problems(self) -> list[Problem]:
+        return [self.problem(path, message) for path, message in self.invalid.items()]
+
 
 def read(name: str, loader_class: type[Any] = FastLoader) -> ConfigFile:
-    """Raises ConfigError where the file cannot be read or is not YAML with a mapping at its top."""
+    """Raises ConfigError if the file cannot be read, is not a YAML mapping, or has invalid values."""
+    file = read_partially(name, loader_class)
+    if file.invalid:
+        raise ConfigError(file.problems)
+    return file
+
+
+def read_partially(name: str, loader_class: type[Any] = FastLoader) -> ConfigFile:
+    """As `read`, but lists invalid values instead of raising, so that all problems are reported at once."""
     try:
         return _parse(name, read_text(name, MAX_FILE_SIZE), loader_class)
     except Unreadable as error:
@@ -157,7 +171,10 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             return [self._item(item, (*path, index)) for index, item in enumerate(node.value)]
         assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - for the type checker
-        return self._scalar(node, path)
+        value, problem = self._scalar(node)
+        if problem:
+            self._file.invalid[path] = problem
+        return value
 
     def _item(self, node: yaml.Node, path: KeyPath) -> Any:
         self._file.lines[path] = node.start_mark.line + 1
@@ -198,19 +215,20 @@ class _Reader:
             raise _Refused("<< needs a mapping, or a list of mappings; write <<: *anchor", line, path)
         return [self._pairs(each, path, depth + 1) for each in nodes]
 
-    def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
-        line, kind = node.start_mark.line + 1, node.tag.removeprefix(YAML_TAG)
-        try:
-            value = self._loader.construct_object(node, deep=True) if node.tag in PLAIN_TAGS else None
-        except Exception:  # PyYAML's constructors raise whatever int(), float() and datetime() raise
-            raise _Refused(f"is not a valid {kind}; put it in quotes if it is text", line, path) from None
+    def _scalar(self, node: yaml.ScalarNode) -> tuple[Any, str]:
+        """The value, or None and its problem."""
+        kind = node.tag.removeprefix(YAML_TAG)
         if node.tag not in PLAIN_TAGS:
-            raise _Refused("has a YAML tag that is not supported; put it in quotes if it is text", line, path)
+            return None, "has a YAML tag that is not supported; put it in quotes if it is text"
+        try:
+            value = self._loader.construct_object(node, deep=True)
+        except Exception:  # PyYAML's constructors raise whatever int(), float() and datetime() raise
+            return None, f"is not a valid {kind}; put it in quotes if it is text"
         if value is None:
-            raise _Refused("is empty; give it a value, or remove it", line, path)
+            return None, "is empty; give it a value, or remove it"
         if isinstance(value, str) and not _is_encodable(value):
-            raise _Refused("has a lone surrogate, which is not a character; remove it", line, path)
-        return value
+            return None, "has a lone surrogate, which is not a character; remove it"
+        return value, ""
 
 
 def _is_encodable(text: str) -> bool:

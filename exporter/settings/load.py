@@ -49,8 +49,9 @@ def load(options: Mapping[str, Any], file: str | None = None) -> Loaded:
     contents, variables, problems = _sources(file)
     place = _Place(options, variables, contents)
     settings, misfits = _settings(options, variables, contents)
-    problems += [place.problem(*each) for each in misfits]
-    if settings is None:
+    problems += contents.problems
+    problems += [place.problem(*each) for each in misfits if not _is_within(each[0], contents.invalid)]
+    if settings is None or contents.invalid:
         raise ConfigError(_sorted(problems))
     projects, conflicts = resolve(settings, os.environ, place.problem)
     problems += conflicts
@@ -71,7 +72,7 @@ def _sources(file: str | None) -> tuple[ConfigFile, dict[str, str], list[Problem
             file = environment.value(os.environ, FILE_VARIABLE)
         except ValueError as error:
             raise ConfigError([Problem(FILE_VARIABLE, "", str(error))]) from None
-    contents = config_file.read(file) if file is not None else ConfigFile()
+    contents = config_file.read_partially(file) if file is not None else ConfigFile()
     _resolve_relative_paths(contents)
     return contents, variables, problems
 
@@ -122,9 +123,14 @@ def _settings(
     except ValidationError as error:
         refused = _refused(error)
     if odd := list(unprintable(merged)):
-        refused = [each for each in refused if each[0] and not any(each[0][: len(path)] == path for path, _ in odd)]
+        refused = [each for each in refused if each[0] and not _is_within(each[0], dict(odd))]
         settings = None
     return settings, [*odd, *refused]
+
+
+def _is_within(path: KeyPath, others: Mapping[KeyPath, str]) -> bool:
+    """Whether the path is one of the others, or below one."""
+    return any(path[:length] in others for length in range(1, len(path) + 1))
 
 
 def _refused(error: ValidationError) -> list[tuple[KeyPath, str]]:

@@ -153,6 +153,21 @@ def test_all_problems_come_at_once(key: None, here: Path) -> None:
     assert "; 1 more: run" in problem("poll_interval: 5\nprojects: [{api_key_fil: x}]", here)
 
 
+def test_empty_values_and_impossible_dates_come_with_all_other_problems(key: None, here: Path) -> None:
+    file = here / "f.yml"
+    projects = "- {name: p, deployments: , include: ['(a+']}\n- name: 2026-02-30\n"
+    file.write_text(f"poll_intervall: 30s\nstale_after:\nprojects:\n{projects}")
+    with pytest.raises(ConfigError) as raised:
+        load({}, str(file))
+    assert [(problem.line, problem.key) for problem in raised.value.problems] == [
+        (1, "poll_intervall"),
+        (2, "stale_after"),
+        (4, "projects[0].deployments"),
+        (4, "projects[0].include[0]"),
+        (5, "projects[1].name"),
+    ]
+
+
 def test_a_mistyped_variable_is_refused_and_a_service_link_is_not(key: None, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SERVICE_HOST", "SERVICE_PORT_HTTP", "PORT", "PORT_10170_TCP_ADDR"):
         monkeypatch.setenv(f"TOGETHER_EXPORTER_{name}", "10.0.0.1")
