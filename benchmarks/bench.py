@@ -29,6 +29,7 @@ from benchmarks.table import HEADER, Row, absolute, compared, pairs, timed
 from exporter import log
 from exporter.api.client import Client, Endpoint
 from exporter.api.listing import ListReader
+from exporter.api.rate_limit import RateLimit
 from exporter.app import GARBAGE_THRESHOLDS
 from exporter.metrics.page import Page
 from exporter.metrics.render import Renderer
@@ -197,7 +198,9 @@ def holds(size: int, rounds: int, changing: str) -> Iterator[Row]:
 
 def _poller(address: str, store: Store) -> Poller:
     reporter = Reporter("p", SelfMetrics(runtime=False))
-    client = Client(Endpoint("p", f"http://{address}/v1", _key, 60, 1000), reporter.request_ended)
+    client = Client(
+        Endpoint("p", f"http://{address}/v1", _key, 60), RateLimit(1000, time.monotonic), reporter.request_ended
+    )
     return Poller(client, store, reporter, now)
 
 

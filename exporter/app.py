@@ -20,6 +20,7 @@ from exporter import __version__, systemd
 from exporter import log as log_lines
 from exporter.api.client import Client, Endpoint
 from exporter.api.errors import Unauthorized
+from exporter.api.rate_limit import RateLimit
 from exporter.metrics.render import Renderer
 from exporter.polling.fetches import FETCHES
 from exporter.polling.plan import Plan
@@ -28,7 +29,7 @@ from exporter.polling.reporting import Reporter
 from exporter.polling.scheduler import Scheduler
 from exporter.reload import Reloader
 from exporter.self_metrics import SelfMetrics, exposition
-from exporter.settings.keys import KeyReader, KeyUnusable
+from exporter.settings.keys import KeyReader, KeySource, KeyUnusable
 from exporter.settings.load import Loaded
 from exporter.settings.model import Settings
 from exporter.settings.problems import ConfigError, Problem
@@ -62,11 +63,16 @@ def clock() -> Instant:
     return Instant(time.monotonic(), time.time())
 
 
+Identity = tuple[str, str, KeySource]  # name, base URL and key of a project
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Objects built from a configuration; replaced by a reload."""
+    """Objects built from a configuration; replaced by a reload. `limits`: kept as long as a project's identity is the
+    same, so that a reload forgets no request and no Retry-After."""
 
     loaded: Loaded
+    limits: dict[Identity, RateLimit]
     pollers: dict[str, Poller]
     plans: list[Plan]
 
@@ -87,7 +93,7 @@ class App:
         self._reloader = Reloader(self._reload, self.metrics, time.time)
         self.metrics.reload_successful.set_function(self._is_last_reload_successful)
         self._started = time.time()
-        self._running = Running(loaded, self._new_pollers(loaded, {}), _plans(loaded))
+        self._running = self._build(loaded, {}, {})
         self._put_in_place(self._running)
         self._reloader.succeeded()
 
@@ -231,7 +237,7 @@ class App:
         loaded = await asyncio.to_thread(self._load)  # a hanging file system must not block the loop
         old = self._running
         kept = _unchanged(old, loaded)
-        new = Running(loaded, self._new_pollers(loaded, kept), _plans(loaded))
+        new = self._build(loaded, kept, old.limits)
         targets, renderer = _targets(loaded), None
         if loaded.settings.gpu_hourly_cost != old.loaded.settings.gpu_hourly_cost:
             renderer = Renderer(loaded.settings.gpu_hourly_cost)
@@ -253,23 +259,28 @@ class App:
         if (before.web, before.log) != (after.web, after.log):
             log.warning("changed web and log options require a restart", effect="previous options stay active")
 
-    def _new_pollers(self, loaded: Loaded, kept: dict[str, Poller]) -> dict[str, Poller]:
-        """Unchanged projects keep their poller with its connections and rate limit."""
-        return {project.name: kept.get(project.name) or self._poller(project) for project in loaded.projects}
+    def _build(self, loaded: Loaded, kept: dict[str, Poller], limits: dict[Identity, RateLimit]) -> Running:
+        """Unchanged projects keep their poller with its connections. Raises ConfigError."""
+        known = {_identity(project): project.max_requests_per_second for project in loaded.projects}
+        limits = {each: limits.get(each) or RateLimit(rate, time.monotonic) for each, rate in known.items()}
+        pollers = {
+            project.name: kept.get(project.name) or self._poller(project, limits[_identity(project)])
+            for project in loaded.projects
+        }
+        return Running(loaded, limits, pollers, _plans(loaded))
 
-    def _poller(self, project: Project) -> Poller:
+    def _poller(self, project: Project, limit: RateLimit) -> Poller:
         endpoint = Endpoint(
             project.name,
             project.base_url,
             functools.partial(_key, KeyReader(project.key)),
             project.poll_timeout,
-            project.max_requests_per_second,
             project.proxy.get_secret_value() if project.proxy else None,
             project.tls,
         )
         reporter = Reporter(project.name, self.metrics)
         try:
-            client = Client(endpoint, reporter.request_ended)
+            client = Client(endpoint, limit, reporter.request_ended)
         except ValueError as error:
             problem = Problem(f"project {project.name}", "base_url", f"cannot be used: {error}; correct it")
             raise ConfigError([problem]) from None
@@ -281,6 +292,7 @@ class App:
         for project in running.loaded.projects:
             fetches = sorted({plan.fetch for plan in running.plans if plan.project == project.name})
             self.metrics.start_project(project.name, project.poll_interval, fetches)
+            running.limits[_identity(project)].requests_per_second = project.max_requests_per_second
         for name, file in running.loaded.open_key_files():
             log.warning("key file is world-readable", project=name, file=file, hint=f"chmod o-r {file}")
         self.metrics.set_shard(settings.shard.index, settings.shard.total)
@@ -317,6 +329,10 @@ def _signals(stop: asyncio.Event, reload: Callable[[], Coroutine[Any, Any, objec
     finally:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)
+
+
+def _identity(project: Project) -> Identity:
+    return project.name, project.base_url, project.key
 
 
 def _unchanged(running: Running, loaded: Loaded) -> dict[str, Poller]:

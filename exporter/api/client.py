@@ -34,7 +34,7 @@ from exporter.api.errors import (
     Unauthorized,
     Unreachable,
 )
-from exporter.api.rate_limit import RateLimit
+from exporter.api.rate_limit import RateLimit, Request
 
 MAX_ATTEMPTS = 3  # the SDK's two retries
 FIRST_BACKOFF, MAX_BACKOFF = 1.0, 10.0  # s; doubled in between, less up to a quarter of jitter
@@ -82,32 +82,20 @@ class Endpoint:
     base_url: str
     key: Callable[[], Awaitable[str]]
     timeout: float
-    max_requests_per_second: float
     proxy: str | None = None
     tls: ssl.SSLContext | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A GET below the base URL. `path`: as it is sent, percent-encoded."""
-
-    path: str
-    query: tuple[tuple[str, str], ...] = ()
 
 
 class Client:
     """Raises ApiError and nothing else; cancellation passes."""
 
-    def __init__(
-        self, endpoint: Endpoint, count: Callable[[str], object], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        """`count` is called with the status code of each request that has ended, or NO_ANSWER. `clock`: of the rate
-        limit, in monotonic seconds.
+    def __init__(self, endpoint: Endpoint, limit: RateLimit, count: Callable[[str], object]) -> None:
+        """`count`: called with the status code of each finished request, or NO_ANSWER.
 
         Raises ValueError where httpx cannot use the endpoint or the environment's proxies and certificates."""
         self._endpoint = endpoint
         self._count = count
-        self._limit = RateLimit(endpoint.max_requests_per_second, clock)
+        self._limit = limit
         self._log = log.bind(project=endpoint.project)
         try:
             self._http = httpx.AsyncClient(
@@ -137,7 +125,7 @@ class Client:
         `interval`: seconds between two polls.
 
         Waits for its turn before the deadline starts: only the API's time and the reading count against it."""
-        await self._limit.turn(request.path)
+        await self._limit.turn(request)
         deadline = time.monotonic() + self._endpoint.timeout
         try:
             async with asyncio.timeout(self._endpoint.timeout):
@@ -161,7 +149,7 @@ class Client:
         async for attempt in stamina.retry_context(on=wait, attempts=MAX_ATTEMPTS, timeout=None):
             with attempt:
                 if attempt.num > 1:
-                    await self._limit.turn(request.path)
+                    await self._limit.turn(request)
                 return await self._once(request, interval)
         raise AssertionError("stamina ends with a result or an error")
 
@@ -175,7 +163,7 @@ class Client:
                 if response.is_success:
                     return await read_body(response, max_bytes=MAX_BODY)
                 error = _status_error(response)
-                self._limit.note(request.path, error, interval)
+                self._limit.note(request, error, interval)
                 raise error
         except ApiError as error:
             error.request_id = request_id

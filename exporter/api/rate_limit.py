@@ -1,51 +1,71 @@
-"""How fast one API key may be used: evenly spaced requests, and pauses where the API asks for one."""
+"""Limits the requests of one API key: evenly spaced, and paused where the API asks for it."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from exporter.api.errors import ApiError, RateLimited
 
 MAX_PAUSE = 300.0  # s; a Retry-After of ten hours must not blind the monitoring for ten hours
 TIMER_SLACK = 0.005  # s; event loop timers may fire this much early
-BACKED_OFF_POLLS = 1.5  # poll intervals of pause after a 429 without Retry-After: at least every other poll is left out
+BACKED_OFF_POLLS = 1.5  # poll intervals of pause after a 429 without Retry-After: skips at least every other poll
+PROJECT = ""  # the scope of requests that every project needs
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A GET below the base URL. `path`: percent-encoded.
+
+    `scope`: PROJECT, or the opt-in fetch that the request belongs to, which must not delay the others."""
+
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    scope: str = PROJECT
 
 
 class RateLimit:
-    """`requests_per_second` is never exceeded; `clock` gives monotonic seconds.
+    """Outlives the clients of a project, because a reload must not reset it.
 
-    A 429 pauses the whole project, any other error that asks for a pause only requests to its own path."""
+    `requests_per_second`: never exceeded, may be changed. `clock`: monotonic seconds.
+
+    A 429 pauses the project; from an opt-in endpoint, its fetch alone. Other errors that ask for a pause pause only
+    the same request."""
 
     def __init__(self, requests_per_second: float, clock: Callable[[], float]) -> None:
-        self._gap = 1 / requests_per_second
+        self.requests_per_second = requests_per_second
         self._clock = clock
         self._next_turn = float("-inf")
-        self._pauses: dict[str, tuple[float, ApiError]] = {}  # by path, "" for all: until when, and why
+        self._waiting = asyncio.Lock()  # first in, first out; a cancelled request leaves no gap
+        self._waiting_opt_in = asyncio.Lock()  # of these only one at a time waits with the others
+        self._pauses: dict[str | Request, tuple[float, ApiError]] = {}  # by scope or request: until when, and why
 
-    def note(self, path: str, error: ApiError, interval: float) -> None:
-        """Pauses as the error asks for, at most MAX_PAUSE. `interval`: seconds between two polls of the path."""
+    def note(self, request: Request, error: ApiError, interval: float) -> None:
+        """Pauses as the error asks for, at most MAX_PAUSE. `interval`: seconds between two polls of the request."""
         limited = isinstance(error, RateLimited)
         pause = error.retry_after or (BACKED_OFF_POLLS * interval if limited else 0.0)
         if pause:
-            scope = "" if limited else path
-            until = max(self._clock() + min(pause, MAX_PAUSE), self._pauses.get(scope, (0.0,))[0])
-            self._pauses[scope] = (until, error)
+            paused = request.scope if limited else request
+            until = max(self._clock() + min(pause, MAX_PAUSE), self._pauses.get(paused, (0.0,))[0])
+            self._pauses[paused] = (until, error)
 
-    async def turn(self, path: str) -> None:
-        """Returns when the next request may be sent. During a pause, raises its cause without a request."""
-        self._check(path)
-        now = self._clock()
-        turn = max(now, self._next_turn)
-        self._next_turn = turn + self._gap
-        if turn > now:
-            await asyncio.sleep(turn - now)
-            self._check(path)
+    async def turn(self, request: Request) -> None:
+        """Returns when the request may be sent. During a pause, raises its cause."""
+        async with contextlib.nullcontext() if request.scope == PROJECT else self._waiting_opt_in, self._waiting:
+            self._check(request)
+            now = self._clock()
+            turn = max(now, self._next_turn)
+            if turn > now:
+                await asyncio.sleep(turn - now)
+                self._check(request)
+            self._next_turn = turn + 1 / self.requests_per_second
 
-    def _check(self, path: str) -> None:
-        for scope in ("", path):
-            until, cause = self._pauses.get(scope, (0.0, None))
+    def _check(self, request: Request) -> None:
+        for paused in (PROJECT, request.scope, request):
+            until, cause = self._pauses.get(paused, (0.0, None))
             left = until - self._clock()
             if left > TIMER_SLACK and cause is not None:
                 raise type(cause)(f"no requests for another {left:.0f}s, as requested by the API: {cause}")
-            self._pauses.pop(scope, None)
+            self._pauses.pop(paused, None)

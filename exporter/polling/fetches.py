@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
 
-from exporter.api.client import Request
 from exporter.api.errors import ApiError, InvalidResponse, NotFound
 from exporter.api.listing import ListReader
 from exporter.api.models import Queue, Revision
+from exporter.api.rate_limit import Request
 from exporter.api.reading import Reading, read_deployment, read_queue, read_revision
 from exporter.state.instant import Instant
 from exporter.state.projects import (
@@ -111,7 +111,7 @@ FETCHES: dict[Name, Fetch] = {
         ),
         Fetch(
             "queue",
-            lambda queue: Request("queue/metrics", (("model", queue),)),
+            lambda queue: Request("queue/metrics", (("model", queue),), "queue"),
             lambda _: _read_queue,
             _after_queue,
             after_failed_queue,
@@ -120,7 +120,7 @@ FETCHES: dict[Name, Fetch] = {
         ),
         Fetch(
             "revisions",
-            lambda key: Request(f"deployments/{quote(key, safe='')}/revisions", (("limit", "1"),)),
+            lambda key: Request(f"deployments/{quote(key, safe='')}/revisions", (("limit", "1"),), "revisions"),
             lambda _: _read_revision,
             _after_revision,
             after_failed_revision,

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from exporter.api.client import Answer as Read
-from exporter.api.client import Request
 from exporter.api.errors import ApiError, InternalError
+from exporter.api.rate_limit import Request
 from exporter.polling.fetches import FETCHES, Fetch, Reader
 from exporter.polling.plan import Plan
 from exporter.polling.reporting import Reporter

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import until
 from tests.e2e.conftest import Process, Start
-from tests.e2e.observed import FAILURES, POLLS, SUCCESS, page, polled, project, soon, started
+from tests.e2e.observed import FAILURES, POLLS, PROJECT_SUCCESS, SUCCESS, page, polled, project, soon, started
 from tests.e2e.scripted_api import HANG, Answer, ScriptedApi, item, listed, one, refusal
 
 CLOCK = "clock/deployments"  # a project that is well and polled at a known rate
@@ -74,6 +74,31 @@ def test_twelve_queues_that_hang_are_at_most_one_failure_a_poll(api: ScriptedApi
     polled(api, CLOCK, 8)
     failures = of_queues(daemon, FAILURES)
     assert 1 <= failures <= of_queues(daemon, POLLS)
+
+
+def test_150_queues_at_the_rate_limit_hold_up_no_list(api: ScriptedApi, start: Start) -> None:
+    deployments = [queued(f"d{n}", f"q{n}") for n in range(150)]
+    api.script["p/deployments"] = listed(*deployments)
+    api.script |= {f"{QUEUES}q{n}": Answer(b'{"messages_waiting": 5, "messages_running": 2}') for n in range(150)}
+    pace: dict[str, Any] = {"poll_interval": "500ms", "max_requests_per_second": 10}
+    daemon = started(start, project(api, queue=True, **pace), clock(api, "500ms"))
+    soon(lambda: api.counts(QUEUES) >= 5, "queues are read", api, CLOCK, 12)
+    before = api.count("p/deployments")
+    polled(api, CLOCK, 12)
+    assert api.count("p/deployments") - before >= 9
+    assert len(page(daemon).names()) == 150
+
+
+@pytest.mark.parametrize("headers", ["", "retry-after: 60\r\n"], ids=["plain", "retry-after"])
+def test_a_429_for_a_queue_pauses_no_list(headers: str, api: ScriptedApi, start: Start) -> None:
+    api.script["p/deployments"] = listed(queued("a", "limited"))
+    api.script[f"{QUEUES}limited"] = refusal(TOO_MANY, headers)
+    daemon = started(start, project(api, queue=True, poll_interval="300ms"), clock(api, "300ms"))
+    soon(lambda: page(daemon).total(FAILURES, project="p", fetch="queue", reason="rate_limited") >= 1, "refused", api)
+    before = api.count("p/deployments")
+    polled(api, CLOCK, 12)
+    assert api.count("p/deployments") - before >= 9
+    assert page(daemon).value(PROJECT_SUCCESS) == page(daemon).value(SUCCESS, "a") == 1
 
 
 def test_a_queue_that_scales_two_deployments_is_read_once(api: ScriptedApi, start: Start) -> None:

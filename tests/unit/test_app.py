@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -212,6 +213,52 @@ def test_unchanged_projects_keep_their_poller_and_a_changed_one_is_polled_at_onc
             assert after["q"] is not before["q"]
             assert [len(api.requests[name]) for name in "pqr"] == [1, 2, 1]
             assert ready("q") in await daemon.metrics(), "what is known of it was kept"
+
+    bounded(test())
+
+
+@pytest.mark.parametrize("change", [{"poll_timeout": "4m"}, {"queue": True}, {"max_requests_per_second": 50}], ids=str)
+def test_a_reload_ends_no_pause_that_the_api_asked_for(change: dict[str, Any], api: FaultyApi) -> None:
+    async def test() -> None:
+        api.answers["p"] = http(b"", "429 Too Many Requests", "retry-after: 60\r\n")
+        configuration = Configuration(project("p", api.url("p")))
+        async with running(configuration) as daemon:
+            await daemon.shows('together_exporter_polls_total{fetch="list",project="p"} 1.0')
+            configuration.projects = (project("p", api.url("p"), **change),)
+            assert await daemon.reload() == (200, "Reloaded.")
+            await daemon.shows('together_exporter_polls_total{fetch="list",project="p"} 2.0')
+            assert len(api.requests["p"]) == 1
+
+    bounded(test())
+
+
+@pytest.mark.parametrize("change", [{"api_key": "other"}, {"base_url": "x/v1"}], ids=str)
+def test_another_key_or_base_url_has_a_rate_limit_of_its_own(change: dict[str, Any], api: FaultyApi) -> None:
+    async def test() -> None:
+        api.answers |= {"p": http(b"", "429 Too Many Requests", "retry-after: 60\r\n"), "x": listed(GOOD)}
+        configuration = Configuration(project("p", api.url("p")))
+        async with running(configuration) as daemon:
+            await daemon.shows('together_exporter_polls_total{fetch="list",project="p"} 1.0')
+            changed = {**change, **({"base_url": api.url("x")} if "base_url" in change else {})}
+            api.answers["p"] = listed(GOOD)
+            configuration.projects = (project("p", **{"base_url": api.url("p"), **changed}),)
+            assert await daemon.reload() == (200, "Reloaded.")
+            await daemon.shows(ready("p"))
+
+    bounded(test())
+
+
+def test_reloads_send_no_more_requests_than_the_rate_allows(api: FaultyApi) -> None:
+    async def test() -> None:
+        api.answers["p"] = listed(GOOD)
+        configuration = Configuration(project("p", api.url("p"), max_requests_per_second=0.01))
+        async with running(configuration) as daemon:
+            await daemon.shows(ready("p"))
+            for minutes in range(5):
+                changed = project("p", api.url("p"), max_requests_per_second=0.01, poll_interval=f"{minutes + 1}h")
+                configuration.projects = (changed,)
+                assert await daemon.reload() == (200, "Reloaded.")
+            assert len(api.requests["p"]) == 1
 
     bounded(test())
 

@@ -7,8 +7,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from exporter.api.client import Client, Endpoint, Request
+from exporter.api.client import Client, Endpoint
 from exporter.api.errors import ApiError
+from exporter.api.rate_limit import RateLimit, Request
 from exporter.api.reading import Reading, read_deployment
 
 GOOD = b'{"name":"a"}'
@@ -78,8 +79,8 @@ async def opened(*answers: bytes, deadline: float = 20.0, rate: float = 1000.0) 
     server = await asyncio.start_server(api.accept, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     setup = Setup(api)
-    endpoint = Endpoint("p", url, secret_key, deadline, rate)
-    setup.client = Client(endpoint, setup.counted.append, lambda: setup.now)
+    limit = RateLimit(rate, lambda: setup.now)
+    setup.client = Client(Endpoint("p", url, secret_key, deadline), limit, setup.counted.append)
     try:
         yield setup
     finally:

@@ -13,8 +13,9 @@ import pytest
 import stamina
 
 from exporter.api import client as client_module
-from exporter.api.client import HTTPX_ERRORS, MAX_BODY, Client, Endpoint, Request
+from exporter.api.client import HTTPX_ERRORS, MAX_BODY, Client, Endpoint
 from exporter.api.errors import ERRORS, ApiError, PollTimeout, ServerError, Unauthorized
+from exporter.api.rate_limit import RateLimit, Request
 from tests.unit.api.server import GOOD, OK, answer, opened, read, reason_of, secret_key
 
 
@@ -182,7 +183,7 @@ def test_after_a_short_pause_the_same_poll_tries_again(status: str) -> None:
         async with opened(answer(status, "retry-after-ms: 20\r\n"), OK) as setup:
             endpoint = setup.client._endpoint
             await setup.client.close()
-            setup.client = Client(endpoint, setup.counted.append)  # on the real clock, as the wait is
+            setup.client = Client(endpoint, RateLimit(1000.0, time.monotonic), setup.counted.append)
             return await setup.get(), setup.requests
 
     with stamina.set_testing(False):
@@ -206,7 +207,8 @@ def test_without_a_key_nothing_is_asked() -> None:
     async def poll() -> tuple[str, int]:
         async with opened(OK) as setup:
             await setup.client.close()
-            setup.client = Client(replace(setup.client._endpoint, key=no_key), setup.counted.append)
+            endpoint = replace(setup.client._endpoint, key=no_key)
+            setup.client = Client(endpoint, RateLimit(1.0, time.monotonic), setup.counted.append)
             return await setup.get(), setup.requests
 
     assert asyncio.run(poll()) == ("unauthorized", 0)
@@ -235,7 +237,7 @@ def test_a_query_is_encoded() -> None:
 @pytest.mark.parametrize("url", ["https://\xe9..x/v1", "http://a\x00b/v1", "https://[::/v1"], ids=repr)
 def test_a_base_url_that_httpx_cannot_use_is_a_value_error(url: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        Client(Endpoint("p", url, secret_key, 1.0, 1.0), print)
+        Client(Endpoint("p", url, secret_key, 1.0), RateLimit(1.0, time.monotonic), print)
 
 
 def test_retry_after_as_a_date() -> None:

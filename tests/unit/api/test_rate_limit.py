@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from exporter.api.errors import ApiError, RateLimited, ServerError, Unreachable
-from exporter.api.rate_limit import BACKED_OFF_POLLS, MAX_PAUSE, RateLimit
+from exporter.api.rate_limit import BACKED_OFF_POLLS, MAX_PAUSE, RateLimit, Request
 
-ONE, OTHER = "deployments/a", "deployments/b"
+ONE, OTHER = Request("deployments/a"), Request("deployments/b")
+QUEUE, OTHER_QUEUE = (Request("queue/metrics", (("model", name),), "queue") for name in "ab")
+REVISION = Request("deployments/a/revisions", (), "revisions")
 
 
 class LeapingLoop(asyncio.SelectorEventLoop):
@@ -32,16 +34,16 @@ def in_leaps(work: Coroutine[Any, Any, list[float]]) -> list[float]:
         return runner.run(work)
 
 
-async def turns(limit: RateLimit, *paths: str) -> list[float]:
+async def turns(limit: RateLimit, *requests: Request) -> list[float]:
     """When requests that all want to be sent at once are sent, in seconds from now."""
     loop = asyncio.get_running_loop()
     began = loop.time()
 
-    async def sent(path: str) -> float:
-        await limit.turn(path)
+    async def sent(request: Request) -> float:
+        await limit.turn(request)
         return loop.time() - began
 
-    return await asyncio.gather(*(sent(path) for path in paths))
+    return await asyncio.gather(*map(sent, requests))
 
 
 def test_requests_are_evenly_spaced() -> None:
@@ -62,6 +64,46 @@ def test_time_that_nobody_used_is_not_saved_up() -> None:
     assert in_leaps(work()) == pytest.approx([0.0, 0.2, 0.4])
 
 
+@pytest.mark.parametrize("opt_in", [QUEUE, REVISION])
+def test_others_wait_behind_at_most_one_request_of_an_opt_in_endpoint(opt_in: Request) -> None:
+    async def work() -> list[float]:
+        return (await turns(RateLimit(5.0, asyncio.get_running_loop().time), *[opt_in] * 150, ONE, OTHER))[-2:]
+
+    assert in_leaps(work()) == pytest.approx([0.4, 0.6])
+
+
+def test_an_opt_in_request_waits_only_for_those_that_waited_before_it() -> None:
+    async def work() -> list[float]:
+        limit = RateLimit(5.0, asyncio.get_running_loop().time)
+        return (await turns(limit, *[ONE] * 10, QUEUE, *[ONE] * 100))[10:11]
+
+    assert in_leaps(work()) == pytest.approx([2.0])
+
+
+def test_a_cancelled_request_leaves_no_gap() -> None:
+    async def work() -> list[float]:
+        loop = asyncio.get_running_loop()
+        limit = RateLimit(0.1, loop.time)
+        waiting = [asyncio.ensure_future(limit.turn(each)) for each in [ONE, *[QUEUE] * 50, *[ONE] * 50]]
+        await asyncio.sleep(1)
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        return await turns(limit, ONE, OTHER)
+
+    assert in_leaps(work()) == pytest.approx([9.0, 19.0])
+
+
+def test_a_changed_rate_holds_for_the_next_request() -> None:
+    async def work() -> list[float]:
+        limit = RateLimit(5.0, asyncio.get_running_loop().time)
+        await limit.turn(ONE)
+        limit.requests_per_second = 0.5
+        return await turns(limit, ONE, OTHER, ONE)
+
+    assert in_leaps(work()) == pytest.approx([0.2, 2.2, 4.2])
+
+
 class Clock:
     now = 0.0
 
@@ -69,15 +111,15 @@ class Clock:
         return self.now
 
 
-def pause(error: ApiError, interval: float = 30.0, *, path: str = ONE) -> float | None:
-    """How long requests to a path pause after the error of a request to ONE; None where they do not."""
+def pause(error: ApiError, of: Request = ONE, *, noted: Request = ONE, interval: float = 2.0) -> float | None:
+    """Seconds of pause after an error of the request `noted`; None without a pause."""
     clock = Clock()
     limit = RateLimit(1000.0, clock)
-    limit.note(ONE, error, interval)
+    limit.note(noted, error, interval)
     for tenths in range(10 * int(MAX_PAUSE) + 20):
         clock.now = tenths / 10
         try:
-            asyncio.run(limit.turn(path))
+            asyncio.run(limit.turn(of))
         except type(error):
             continue
         return clock.now or None
@@ -96,8 +138,21 @@ def pause(error: ApiError, interval: float = 30.0, *, path: str = ONE) -> float 
     ],
 )
 def test_only_a_429_pauses_the_whole_project(error: ApiError, own: float | None, others: float | None) -> None:
-    assert pause(error, 2.0) == own
-    assert pause(error, 2.0, path=OTHER) == others
+    assert pause(error, ONE) == own
+    assert pause(error, OTHER) == pause(error, QUEUE) == others
+
+
+def test_a_429_of_an_opt_in_endpoint_pauses_its_fetch_alone() -> None:
+    limited = RateLimited("429", retry_after=7.0)
+    assert pause(limited, OTHER_QUEUE, noted=QUEUE) == 7.0
+    assert pause(limited, ONE, noted=QUEUE) is None
+    assert pause(limited, REVISION, noted=QUEUE) is None
+
+
+def test_another_error_of_a_queue_pauses_that_queue_alone() -> None:
+    busy = ServerError("503", retry_after=7.0)
+    assert pause(busy, QUEUE, noted=QUEUE) == 7.0
+    assert pause(busy, OTHER_QUEUE, noted=QUEUE) is None
 
 
 def test_a_429_without_retry_after_leaves_out_at_least_every_other_poll() -> None:

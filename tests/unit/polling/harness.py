@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-from exporter.api.client import Request
 from exporter.api.errors import ApiError
+from exporter.api.rate_limit import Request
 from exporter.metrics.render import Renderer
 from exporter.polling.fetches import Name
 from exporter.polling.plan import Plan

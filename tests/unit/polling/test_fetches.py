@@ -6,9 +6,9 @@ from typing import get_args
 
 import pytest
 
-from exporter.api.client import Request
 from exporter.api.errors import ERRORS, ApiError, InvalidResponse, NotFound
 from exporter.api.listing import Listing
+from exporter.api.rate_limit import PROJECT, Request
 from exporter.labels import Labels
 from exporter.polling.fetches import FETCHES, Name, Reader
 from exporter.state.records import Limits, Project, Target
@@ -46,12 +46,13 @@ def test_every_value_of_the_label_is_a_row() -> None:
         ("each", "chat", Request("deployments/chat")),
         ("each", "../a b?c#d%", Request("deployments/..%2Fa%20b%3Fc%23d%25")),
         ("list", "", Request("deployments")),
-        ("queue", "a/b&c", Request("queue/metrics", (("model", "a/b&c"),))),
-        ("revisions", "a b", Request("deployments/a%20b/revisions", (("limit", "1"),))),
+        ("queue", "a/b&c", Request("queue/metrics", (("model", "a/b&c"),), "queue")),
+        ("revisions", "a b", Request("deployments/a%20b/revisions", (("limit", "1"),), "revisions")),
     ],
 )
 def test_what_is_asked_for(name: Name, subject: str, request_: Request) -> None:
     assert FETCHES[name].request(subject) == request_
+    assert request_.scope == (name if FETCHES[name].is_opt_in else PROJECT)
 
 
 @pytest.mark.parametrize(
