@@ -53,6 +53,10 @@ class Record:
 NO_VALUE = "no value"  # as `last_value`: the description has no value
 
 
+def indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
+
+
 def one(metric: str, *labels: str) -> str:
     """A gauge of deployments, deduplicated across exporters."""
     return f"max by ({', '.join(('<deployment>', *labels))}) ({metric})"
@@ -70,4 +74,8 @@ def is_status(matcher: str) -> str:
 READY, DESIRED = one("together_deployment_replicas_ready"), one("together_deployment_replicas_desired")
 MIN, MAX = one("together_deployment_replicas_min"), one("together_deployment_replicas_max")
 GPUS = one("together_deployment_gpus_per_replica")
-NOT_FOUND = one('together_deployment_poll_error{reason="not_found"}') + " == 1"
+RUNNING = one('together_deployment_replicas{status="Running"}')
+# An API that leaves out a `ready_replicas` of 0 still lists the replicas.
+NONE_READY = f"{READY} == 0\nor on (<deployment>) ({RUNNING} == 0 unless on (<deployment>) {READY})"
+NOT_FOUND_ERROR = 'together_deployment_poll_error{reason="not_found"}'
+NOT_FOUND = one(NOT_FOUND_ERROR) + " == 1"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from exporter.rules.alert import NO_VALUE, Alert, Record
+from exporter.rules.alert import NO_VALUE, Alert, Record, indented
 from exporter.rules.config import LISTS, RulesConfig
 from exporter.rules.groups import GROUPS, Group
 from exporter.rules.records import OWN_LABELS
@@ -54,7 +54,7 @@ def _rules(group: Group) -> Iterator[Rule]:
 def _template(alert: Alert) -> Rule:
     return {
         "alert": alert.name,
-        "expr": f"{alert.expr}\nor (\n{_indented(_held(alert))}\n)" if alert.last_value else alert.expr,
+        "expr": f"{alert.expr}\nor (\n{indented(_held(alert))}\n)" if alert.last_value else alert.expr,
         "for": alert.hold,
         "labels": {"severity": alert.severity},
         "annotations": {"summary": alert.summary, "description": alert.description},
@@ -68,10 +68,6 @@ def _held(alert: Alert) -> str:
     blind = "<deployment>" if alert.by.startswith("<deployment>") else "<project>"
     firing = alert.firing if alert.last_value == NO_VALUE else f"{alert.last_value}\nand on ({alert.by}) {alert.firing}"
     return f"{firing}\nand on ({blind}) together:deployment_blind"
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())
 
 
 def _values(config: RulesConfig, faster: float) -> dict[str, str]:
@@ -119,7 +115,7 @@ def _alert(rule: Rule, config: RulesConfig, faster: float) -> Rule:
 
 
 def _joined(rule: Rule) -> str:
-    return f"(\n{_indented(rule['expr'])}\n)\n* on (<deployment>) group_left (<own>) {OWN_LABELS}"
+    return f"(\n{indented(rule['expr'])}\n)\n* on (<deployment>) group_left (<own>) {OWN_LABELS}"
 
 
 def _filled(value: Any, values: Mapping[str, str]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.rules.alert import Alert, pluralize
+from exporter.rules.alert import PROJECT, Alert, pluralize
 
 JOB = "{{ $labels.job }}"
 
@@ -28,6 +28,20 @@ EXPORTER_ALERTS = (
         "A together-exporter instance cannot be scraped.",
         f"{JOB}: {{{{ $labels.instance }}}} not scraped for <for>.",
         by="<exporter>, instance",
+    ),
+    Alert(
+        "TogetherProjectNotExported",
+        "critical",
+        "10m",
+        "group by (<project>) (\n"
+        "  last_over_time(together_project_poll_success[<exporter_memory>])\n"
+        "  unless on (<exporter>, instance) together_exporter_build_info\n"
+        ")\n"
+        "unless on (<project>) group by (<project>) (together_project_poll_success)\n"
+        "and on (<keep>) group by (<keep>) (together_exporter_build_info)",
+        "Project is no longer exported.",
+        f"{PROJECT}: its exporter is gone for <for>, and no other exports the project.",
+        by="<project>",
     ),
     Alert(
         "TogetherShardMissing",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.rules.alert import DEPLOYMENT_ID, NOT_FOUND, PROJECT, Alert, one, pluralize
+from exporter.rules.alert import DEPLOYMENT_ID, NOT_FOUND, NOT_FOUND_ERROR, PROJECT, Alert, one, pluralize
 
 QUEUE_ID = f"{PROJECT}: queue {{{{ $labels.queue }}}}"
 BY_NAME = "<project>, secret"
@@ -11,6 +11,10 @@ EXPIRES = f"min by ({BY_NAME}) ({EXPIRY})"
 POLLS = f"polls of {{{{ if $value }}}}{pluralize('deployment')}{{{{ else }}}}all deployments{{{{ end }}}}"
 QUEUE_INFO = one("together_deployment_queue_info", "queue")
 TARGET = 'together_deployment_autoscaling_target{metric="QueueBacklogPerWorker"}'
+LAST_SUCCESS = "together_deployment_last_success_timestamp_seconds"
+NOT_DELETED = f"unless on (<deployment>) last_over_time({NOT_FOUND_ERROR}[<memory>])"
+READABLE = "max by (<project>) (together_project_poll_success)"
+LIMITED = '="rate_limited"'
 REQUESTS = "together_exporter_api_requests_total"
 
 
@@ -93,9 +97,12 @@ POLL_ALERTS = (
         "TogetherDataStale",
         "critical",
         "2m",
-        "max by (<project>) (\n"
-        f"  time() - {one('together_deployment_last_success_timestamp_seconds')}\n"
-        f"  unless on (<deployment>) {NOT_FOUND}\n"
+        "(\n"
+        f"  time() - min by (<project>) (\n    {one(LAST_SUCCESS)}\n    {NOT_DELETED}\n  )\n"
+        # An exporter that was restarted during an outage has read nothing yet.
+        f"  or time() - max by (<project>) (\n    last_over_time({LAST_SUCCESS}[<memory>])\n    {NOT_DELETED}\n  )\n"
+        f"  and on (<project>) {READABLE} == 0\n"
+        f"  unless on (<project>) {LAST_SUCCESS}\n"
         ") > <data_stale_seconds>",
         "Deployment data is stale.",
         f"{PROJECT}: last successful poll of a deployment was {{{{ $value | humanizeDuration }}}} ago.",
@@ -108,7 +115,7 @@ POLL_ALERTS = (
         "count by (<project>) (\n"
         f"  {one('together_deployment_poll_success')} == 0\n"
         f"  unless on (<deployment>) {NOT_FOUND}\n"
-        ")\nor on (<project>) max by (<project>) (together_project_poll_success) == 0",
+        f")\nor on (<project>) {READABLE} == 0",
         "Polls of deployments are failing.",
         f"{PROJECT}: {POLLS} failing for <for>.",
         by="<project>",
@@ -118,7 +125,9 @@ POLL_ALERTS = (
         "warning",
         "15m",
         f'sum by (<project>) (rate({REQUESTS}{{code="429"}}[<rate_limited_window>]))\n'
-        f"/ on (<project>) sum by (<project>) (rate({REQUESTS}[<rate_limited_window>])) > <rate_limited_ratio>",
+        f"/ on (<project>) sum by (<project>) (rate({REQUESTS}[<rate_limited_window>])) > <rate_limited_ratio>\n"
+        # requests may be rarer than the window, at the API's own request
+        f"or on (<project>) {_project_error(LIMITED)}",
         "API is rate limiting the exporter.",
         f"{PROJECT}: {{{{ $value | humanizePercentage }}}} of requests answered with 429 Too Many Requests for <for>.",
         by="<project>",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from exporter.rules.alert import DESIRED, MAX, NOT_FOUND, READY, Record, one
+from exporter.rules.alert import DESIRED, MAX, NOT_FOUND, READY, RUNNING, Record, one
 
 OWN_LABELS = "together:deployment_labels"  # generated only if alerts have deployment labels
+
+SHARDS = "max by (<exporter>) (together_exporter_shards)"  # of the newest configuration, if it is being changed
 
 ALERT_RECORDS = (
     Record(
         "together:shards_missing",
-        "max by (<exporter>) (together_exporter_shards)\n"
-        "- count by (<exporter>) (count by (<exporter>, index) (together_exporter_shard_info)) > 0",
+        f"{SHARDS}\n"
+        "- count by (<exporter>) (count by (<exporter>, index) (\n"
+        "  together_exporter_shard_info\n"
+        f"  and on (<exporter>, instance) together_exporter_shards == on (<exporter>) group_left () {SHARDS}\n"
+        ")) > 0",
     ),
     Record(
         "together:project_readable",
@@ -47,7 +52,8 @@ ALERT_RECORDS = (
     ),
     Record(
         "together:deployment_unserved",
-        f"({READY} == bool 0)\n"
+        f"(\n  {READY} == bool 0\n"
+        f"  or on (<deployment>) 1 + ({RUNNING} == 0 unless on (<deployment>) {READY})\n)\n"
         "and on (<deployment>) max by (<deployment>) "
         "(min_over_time(together_deployment_replicas_desired[<unserved_after>])) > 0",
     ),

@@ -122,6 +122,14 @@ CASES = (
         lag=6,
     ),
     Case(
+        "TogetherRateLimited",
+        15,
+        {error("rate_limited"): "1+0x25 stale", requests(429): "0 1 1 1 1 1 1 2 2 2 2 2 2 3 3 3 3 3 3 4+0x60"},
+        {error("rate_limited"): "1+0x13 stale", requests(429): "0 1+0x60"},
+        "p: 100% of requests answered with 429 Too Many Requests for 15 minutes.",
+        PROJECT,
+    ),
+    Case(
         "TogetherProjectEmpty",
         15,
         {'together_project_deployments{project="p"}': (0, 1), READABLE: (1, 1)},
@@ -159,6 +167,22 @@ CASES = (
         {'up{job="other",instance="i"}': (0, 0), 'together_exporter_build_info{job="mine",instance="i"}': (1, 1)},
         "mine: i not scraped for 5 minutes.",
         {"job": "mine", "instance": "i"},
+    ),
+    Case(
+        "TogetherProjectNotExported",
+        11,
+        {
+            'together_project_poll_success{project="p",instance="gone"}': "1 stale",
+            'together_project_poll_success{project="p",instance="new"}': "_x22 1+0x60",
+            BUILD[:-1] + ',instance="gone"}': "1 stale",
+            BUILD[:-1] + ',instance="other"}': (1, 1),
+        },
+        {
+            'together_project_poll_success{project="p",instance="lives"}': "1 stale",  # no longer configured
+            BUILD[:-1] + ',instance="lives"}': (1, 1),
+        },
+        "p: its exporter is gone for 10 minutes, and no other exports the project.",
+        PROJECT,
     ),
     Case(
         "TogetherShardMissing",

@@ -88,7 +88,7 @@ def test_alerts_are_left_out_and_added() -> None:
 def test_a_threshold_is_what_its_alert_compares_with() -> None:
     config = RulesConfig.model_validate({"thresholds": {"cold_start": "1h30m", "rate_limited_ratio": 0.2}})
     assert "[1h30m]" in alerts(config)["TogetherDeploymentNoReadyReplica"]["expr"]
-    assert alerts(config)["TogetherRateLimited"]["expr"].endswith("> 0.2")
+    assert alerts(config)["TogetherRateLimited"]["expr"].splitlines()[1].endswith("> 0.2")
 
 
 def test_every_threshold_is_used() -> None:
@@ -155,7 +155,7 @@ def test_the_list_shows_every_alert_with_its_settings() -> None:
     lines = {line.split()[0]: line.split()[1:] for line in listed(config).splitlines()[1:]}
     assert set(lines) == set(ALERTS)
     assert lines["TogetherDeploymentNoReadyReplica"] == ["critical", "5m", "cold_start=20m,", "memory=1h"]
-    assert lines["TogetherDataStale"] == ["info", "1h", "data_stale_seconds=900"]
+    assert lines["TogetherDataStale"] == ["info", "1h", "memory=1h,", "data_stale_seconds=900"]
     assert lines["TogetherDeploymentDisappeared"][0] == "off"
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from tests.unit.rules.cases_deployments import INFO, QUEUE_INFO, READABLE, UP, jobs
-from tests.unit.rules.cases_projects import NOT_FOUND, TARGET, error, expiry, requests
-from tests.unit.rules.promtool import DEPLOYMENT, Timeline, reason, replicas, status
+from tests.unit.rules.cases_projects import LAST, NOT_FOUND, TARGET, error, expiry, requests
+from tests.unit.rules.promtool import DEPLOYMENT, D, Timeline, reason, replicas, status, with_status
 
 FAILED = status("Failed")
 E = 'project="p",deployment="e"'
-X = {"cluster": "x", **DEPLOYMENT}
+OTHER_LAST = f"together_deployment_last_success_timestamp_seconds{{{E}}}"
+UNAVAILABLE = f'together_deployment_poll_error{{{D},reason="server_error"}}'
+OUTAGE = "1+0x100 0+0x3 1+0x90"
+X, P = {"cluster": "x", **DEPLOYMENT}, {"cluster": "x", "project": "p"}
 GONE = "1+0x9 stale"  # after 9 minutes
 
 QUIET = (
@@ -80,6 +83,30 @@ QUIET = (
         [(minute, "TogetherDeploymentNoReadyReplica", []) for minute in range(30, 60)],
     ),
     Timeline(
+        "a deployment that was deleted a day ago, and an outage of 4 minutes",
+        {LAST: "0+0x200", NOT_FOUND: "1+0x100 stale _x3 1+0x90", UNAVAILABLE: "_x101 1+0x3 stale", READABLE: OUTAGE},
+        [(minute, "TogetherDataStale", []) for minute in range(99, 110)],
+    ),
+    Timeline(
+        "a discovered deployment is deleted, and then there is an outage of 4 minutes",
+        {LAST: "0+60x60 stale", OTHER_LAST: "0+60x100 6000+0x4 6300+60x90", READABLE: OUTAGE},
+        [(minute, "TogetherDataStale", []) for minute in range(60, 110)],
+    ),
+    Timeline(
+        "the one exporter is replaced",
+        {
+            'together_project_poll_success{project="p",instance="old"}': "1+0x20 stale",
+            'together_project_poll_success{project="p",instance="new"}': "_x23 1+0x90",
+            'together_exporter_build_info{version="1",instance="old"}': "1+0x20 stale",
+            'together_exporter_build_info{version="1",instance="new"}': "_x22 1+0x90",
+        },
+        [
+            (minute, alert, [])
+            for minute in range(20, 60)
+            for alert in ("TogetherProjectNotExported", "TogetherExporterDown")
+        ],
+    ),
+    Timeline(
         "one replica's crash loop is followed by the next one's",
         {reason("CrashLoopBackOff", "crash"): "1+0x30"},  # by class: no replica's name in it
         [(9, "TogetherReplicaCrashLooping", []), (10, "TogetherReplicaCrashLooping", [X])],
@@ -90,6 +117,76 @@ LOUD = (
         "no ready replica after a long good time: 5 minutes",
         {replicas("desired"): "2+0x90", replicas("ready"): "2+0x60 0+0x30"},
         [(65, "TogetherDeploymentNoReadyReplica", []), (66, "TogetherDeploymentNoReadyReplica", [X])],
+    ),
+    Timeline(
+        "no ready replica, and the API leaves out a number that is 0",
+        {
+            replicas("desired"): "2+0x120",
+            replicas("ready"): "2+0x60 stale",
+            with_status("Running"): "2+0x60 0+0x60",
+        },
+        [
+            (65, "TogetherDeploymentNoReadyReplica", []),
+            (66, "TogetherDeploymentNoReadyReplica", [X]),
+            (100, "TogetherDeploymentAvailabilityBurnFast", [X]),
+        ],
+    ),
+    Timeline(
+        "the API no longer says how many replicas are ready",
+        {
+            replicas("desired"): "2+0x120",
+            replicas("ready"): "2+0x60 stale",
+            with_status("Running"): "2+0x120",
+        },
+        [
+            (minute, alert, [])
+            for minute in (66, 100)
+            for alert in ("TogetherDeploymentNoReadyReplica", "TogetherDeploymentAvailabilityBurnFast")
+        ],
+    ),
+    Timeline(
+        "an outage of an hour, in which the exporter is replaced",
+        {
+            f'{LAST[:-1]},instance="old"}}': "0+60x10 600+0x29 stale",
+            'together_project_poll_success{project="p",instance="old"}': "1+0x10 0+0x29 stale",
+            'together_project_poll_success{project="p",instance="new"}': "_x42 0+0x20 1+0x60",
+            f'{LAST[:-1]},instance="new"}}': "_x63 3780+60x60",
+        },
+        [
+            (27, "TogetherDataStale", []),
+            (28, "TogetherDataStale", [P]),
+            (39, "TogetherDataStale", [P]),
+            (50, "TogetherDataStale", [P]),
+            (62, "TogetherDataStale", [P]),
+            (64, "TogetherDataStale", []),
+        ],
+    ),
+    Timeline(
+        "one of two exporters is deleted",
+        {
+            'together_project_poll_success{project="p",instance="a"}': "1+0x20 stale",
+            'together_project_poll_success{project="q",instance="b"}': "1+0x90",
+            'together_exporter_build_info{version="1",instance="a"}': "1+0x20 stale",
+            'together_exporter_build_info{version="1",instance="b"}': "1+0x90",
+        },
+        [(30, "TogetherProjectNotExported", []), (31, "TogetherProjectNotExported", [P])],
+    ),
+    Timeline(
+        "the only exporter is deleted: one alert is enough",
+        {READABLE: "1+0x20 stale", 'together_exporter_build_info{version="1"}': "1+0x20 stale"},
+        [(60, "TogetherProjectNotExported", []), (60, "TogetherExporterDown", [{"cluster": "x"}])],
+    ),
+    Timeline(
+        "one shard is missing while others still run with an earlier number of shards",
+        {
+            'together_exporter_shards{instance="0"}': "2+0x60",
+            'together_exporter_shards{instance="1"}': "3+0x60",
+            'together_exporter_shards{instance="2"}': "3+0x60",
+            'together_exporter_shard_info{index="0",total="2",instance="0"}': "1+0x60",
+            'together_exporter_shard_info{index="1",total="3",instance="1"}': "1+0x60",
+            'together_exporter_shard_info{index="2",total="3",instance="2"}': "1+0x60",
+        },
+        [(4, "TogetherShardMissing", []), (5, "TogetherShardMissing", [{"cluster": "x", "job": "j"}])],
     ),
     Timeline(
         "two deployments share a queue",
@@ -155,7 +252,6 @@ def held(alert: str, fires: int, series: dict[str, str], labels: dict[str, str])
     ]
 
 
-P = {"cluster": "x", "project": "p"}
 BLIND = (
     *held("TogetherDeploymentFailed", 9, {FAILED: "1+0x9"}, X),
     *held("TogetherDeploymentNoReadyReplica", 20, {replicas("ready"): "0+0x20", replicas("desired"): "2+0x20"}, X),
