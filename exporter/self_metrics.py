@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from prometheus_client import (
@@ -173,6 +173,21 @@ class SelfMetrics:
         self.shard_info.clear()
         self.shard_info.labels(index, total).set(1)
         self.shards.set(total)
+
+
+class _Copy(Collector):
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def copied(registry: CollectorRegistry) -> CollectorRegistry:
+    """A registry with the present values of another one."""
+    copy = CollectorRegistry(auto_describe=True)
+    copy.register(_Copy(list(registry.collect())))
+    return copy
 
 
 def exposition(registry: CollectorRegistry, format_: Format, names: frozenset[str] = frozenset()) -> bytes:

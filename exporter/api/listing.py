@@ -98,7 +98,7 @@ class ListReader:
         if len(data) > ITEMS_PER_DEPLOYMENT * max(limit, MIN_LIMIT):
             raise InvalidResponse(f"the list has {len(data):,} items")
         parts: list[Part] = [bytes(i) if isinstance(i, msgspec.Raw) else i async for i in in_slices(data)]
-        return await self._items(parts, has_more is True, wanted, limit)
+        return await self._items(parts, _is_true(has_more), wanted, limit)
 
     async def _items(self, parts: list[Part], has_more: bool, wanted: Wanted, limit: int) -> Listing:
         chosen, over, nameless = (parts, 0, 0) if len(parts) <= limit else await _smallest(parts, wanted, limit)
@@ -118,6 +118,11 @@ class ListReader:
         self._previous = read
         dropped = (Dropped("invalid_value", "", nameless), Dropped("deployment_limit", "", over))
         return Listing(tuple(items), not has_more, tuple(each for each in dropped if each.count))
+
+
+def _is_true(has_more: object) -> bool:
+    """Anything but false, 0, null and absent: deployments must not be taken for deleted."""
+    return has_more is not msgspec.UNSET and str(has_more or "").lower() not in {"", "0", "false"}
 
 
 def _data(data: Any, kind: object) -> list[Any]:

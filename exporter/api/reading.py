@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,16 +18,19 @@ MAX_DEPLOYMENT = 2**20  # bytes of one deployment's JSON
 NO_VARIABLES: frozenset[str] = frozenset()
 BOM = b"\xef\xbb\xbf"
 
+Path = tuple[Any, ...]  # keys and positions that lead to a value
 Answer = TypeVar("Answer", Deployment, Queue, Revision)
 _DEPLOYMENT, _QUEUE, _REVISION = TypeAdapter(Deployment), TypeAdapter(Queue), TypeAdapter(Revision)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A deployment and the omitted parts of its JSON."""
+    """A deployment and the omitted parts of its JSON. `unreadable_replicas`: names of replicas that are listed, but
+    not in `replica_events` because nothing about them could be read."""
 
     deployment: Deployment
     dropped: tuple[Dropped, ...] = ()
+    unreadable_replicas: frozenset[str] = frozenset()
 
     @property
     def id(self) -> str | None:
@@ -104,22 +107,24 @@ def _object(value: object) -> dict[str, Any]:
 
 def read_object(raw: dict[str, Any], variables: frozenset[str] = NO_VARIABLES) -> Reading:
     """One deployment from its JSON object."""
-    return Reading(*_tolerant(_DEPLOYMENT, raw, variables))
+    deployment, dropped, refused = _tolerant(_DEPLOYMENT, raw, variables)
+    replicas = (path[1] for path in refused if len(path) == 2 and path[0] == "replica_events")  # noqa: PLR2004
+    return Reading(deployment, dropped, frozenset(printable(name) for name in replicas if name))
 
 
 def _tolerant(
     model: TypeAdapter[Answer], raw: dict[str, Any], variables: frozenset[str] = NO_VARIABLES
-) -> tuple[Answer, tuple[Dropped, ...]]:
-    """The model, read without the values that do not fit; where it still does not fit, without the fields they are in.
+) -> tuple[Answer, tuple[Dropped, ...], Sequence[Path]]:
+    """The model without invalid values, or without the fields that contain them; what was omitted; its paths.
 
-    Raises InvalidResponse where nothing helps."""
-    refused: list[tuple[Any, ...]] = []
+    Raises InvalidResponse if that does not help."""
+    refused: list[Path] = []
     rest = raw
     for depth in (None, None, 1, 1):
         noted: list[Dropped] = []
         try:
             read = model.validate_python(rest, context=Context(variables, noted))
-            return read, (*noted, *(Dropped("invalid_value", _field(path)) for path in refused))
+            return read, (*noted, *(Dropped("invalid_value", _field(path)) for path in refused)), refused
         except ValidationError as error:
             problems = error.errors(include_url=False, include_context=False, include_input=False)
         if any(problem["type"] == "string_unicode" for problem in problems):
@@ -131,14 +136,14 @@ def _tolerant(
     raise InvalidResponse("response does not match the schema")
 
 
-def _field(path: tuple[Any, ...]) -> str:
+def _field(path: Path) -> str:
     """The path in the API's own words: `*` for list positions and for replica names, which come and go."""
     named = path[0] == "replica_events"
     steps = ["*" if isinstance(step, int) or (named and depth == 1) else step for depth, step in enumerate(path)]
     return ".".join(steps)
 
 
-def _known_part(raw: Any, path: tuple[Any, ...]) -> tuple[Any, ...]:
+def _known_part(raw: Any, path: Path) -> Path:
     """As much of pydantic's path as exists in the answer; for a dict's key it appends a word of its own."""
     for depth, step in enumerate(path):
         try:
@@ -154,9 +159,9 @@ def _with_printable_keys(raw: Any) -> Any:
     return [_with_printable_keys(value) for value in raw] if isinstance(raw, list) else raw
 
 
-def _without(raw: Any, paths: Iterable[tuple[Any, ...]]) -> Any:
+def _without(raw: Any, paths: Iterable[Path]) -> Any:
     """A copy of the answer that lacks the values at the paths."""
-    below: dict[Any, list[tuple[Any, ...]]] = defaultdict(list)
+    below: dict[Any, list[Path]] = defaultdict(list)
     for head, *rest in paths:
         below[head].append(tuple(rest))
     if isinstance(raw, dict):

@@ -59,12 +59,14 @@ class History:
     lives: Mapping[str, Life] | None = None
     counts: Counts = NOTHING
 
-    def after(self, deployment: Deployment, now: Instant) -> History:
-        """Updated with a response; the same object if nothing changed. A different ID resets the history."""
+    def after(self, deployment: Deployment, now: Instant, unreadable: frozenset[str] = frozenset()) -> History:
+        """Updated with a response; the same object if nothing changed. A different ID resets the history.
+
+        `unreadable`: replicas that are listed, but nothing else is known about them."""
         if self.id is not None and deployment.id is not None and deployment.id != self.id:
-            return History().after(deployment, now)
+            return History().after(deployment, now, unreadable)
         counts = self._with_status(deployment.status)
-        lives, counts = self._with_replicas(deployment.replica_events, counts, now)
+        lives, counts = self._with_replicas(deployment.replica_events, unreadable, counts, now)
         id_, status = deployment.id or self.id, deployment.status or self.status
         if counts is self.counts and lives is self.lives and (id_, status) == (self.id, self.status):
             return self
@@ -88,37 +90,45 @@ class History:
         return replace(counts, status_changes={**changes, name: changes.get(name, 0) + 1})
 
     def _with_replicas(
-        self, events: Mapping[str, Replica] | None, counts: Counts, now: Instant
+        self, events: Mapping[str, Replica] | None, unreadable: frozenset[str], counts: Counts, now: Instant
     ) -> tuple[Mapping[str, Life] | None, Counts]:
         """`events` None: unknown, not "all ended"."""
         if events is None:
             return self.lives, counts
+        listed: dict[str, Replica | None] = {**dict.fromkeys(unreadable), **events}
         if self.lives is None:
-            return {name: _life(replica, None, None) for name, replica in events.items()}, counts
+            return {name: _life(replica, Life("other", None, None)) for name, replica in listed.items()}, counts
         lives: dict[str, Life] = {}
-        for name, replica in events.items():
+        for name, replica in listed.items():
             before = self.lives.get(name)
             if before is None:
                 counts = replace(counts, started=counts.started + 1)
                 before = Life("other", None, now.unix)
-            life = _life(replica, before, before.appeared)
-            if before.is_ready and life.ready_since != before.ready_since:
-                counts = replace(counts, readiness_lost=counts.readiness_lost + 1)
-            if life.is_ready and life.appeared is not None:
-                counts = _with_startup(counts, replica, life.appeared)
-                life = replace(life, appeared=None)
-            lives[name] = before if life == before else life
-        for name in self.lives.keys() - events.keys():
+            lives[name], counts = _counted(before, replica, counts)
+        for name in self.lives.keys() - listed.keys():
             ended = self.lives[name].ended_as
             counts = replace(counts, ended={**counts.ended, ended: counts.ended.get(ended, 0) + 1})
         return self.lives if lives == self.lives else lives, counts
 
 
-def _life(replica: Replica, before: Life | None, appeared: float | None) -> Life:
-    ended_as = before.ended_as if before else "other"
-    if replica.replica_status_reason is not None:
-        ended_as = reason_class(replica.replica_status_reason)
-    return Life(ended_as, replica.replica_ready_since if replica.is_ready else None, appeared)
+def _counted(before: Life, replica: Replica | None, counts: Counts) -> tuple[Life, Counts]:
+    """A replica that is still listed."""
+    life = _life(replica, before)
+    if before.is_ready and life.ready_since != before.ready_since:
+        counts = replace(counts, readiness_lost=counts.readiness_lost + 1)
+    if replica is not None and life.is_ready and life.appeared is not None:
+        counts = _with_startup(counts, replica, life.appeared)
+        life = replace(life, appeared=None)
+    return before if life == before else life, counts
+
+
+def _life(replica: Replica | None, before: Life) -> Life:
+    """`replica` None: listed, but unreadable."""
+    if replica is None:
+        return before
+    reason = replica.replica_status_reason
+    ended_as = before.ended_as if reason is None else reason_class(reason)
+    return Life(ended_as, replica.replica_ready_since if replica.is_ready else None, before.appeared)
 
 
 def _with_startup(counts: Counts, replica: Replica, appeared: float) -> Counts:

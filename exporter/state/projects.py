@@ -191,7 +191,7 @@ def _after_item(before: Project, key: str, item: Item, poll: Poll, now: Instant)
     labels = _labels(before.target, key, name, deployment)
     if old is not None and old.labels == labels:
         labels = old.labels
-    return Record(key, name, history.after(deployment, now), poll, state, labels)
+    return Record(key, name, history.after(deployment, now, item.unreadable_replicas), poll, state, labels)
 
 
 def _failed(before: Project, key: str, error: ApiError) -> Record:

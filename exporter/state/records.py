@@ -172,6 +172,12 @@ class Project:
             return self.listing is not None or self.target.keys == ()
         return self.was_polled or all(key in self.records for key in self.target.keys or ())
 
+    @property
+    def is_observed(self) -> bool:
+        """Whether there is a result to show. A shard without deployments of the project has none, and must not hide
+        what the other shards see."""
+        return self.is_polled and self.target.keys != ()
+
 
 class Shown(NamedTuple):
     """An exported deployment. `name`: the label `deployment`. `state`: of the record, None if stale.

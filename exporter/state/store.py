@@ -73,7 +73,7 @@ class Store:
         self._settle(shown)
         snapshot = Snapshot(
             deployments=tuple(each for deployments in shown.values() for each in deployments),
-            projects=tuple(_summary(projects[name], shown[name]) for name in shown if projects[name].is_polled),
+            projects=tuple(_summary(projects[name], shown[name]) for name in shown if projects[name].is_observed),
             queues=tuple(queue for name in shown for queue in _queues(projects[name], now)),
             expires=min((_expires(project, now) for project in projects.values()), default=NEVER),
             is_ready=all(project.is_polled for project in projects.values()),

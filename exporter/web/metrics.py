@@ -56,8 +56,7 @@ class MetricsEndpoint:
         published = self._publisher.current
         live = exposition(self._metrics.live, format_, names) + (OPENMETRICS_END if format_ == "openmetrics" else b"")
         if names:
-            polls = exposition(self._metrics.polling, format_, names)
-            text = b"".join((*published.page.pieces(format_, names), polls, live))
+            text = b"".join((*published.page.pieces(format_, names), published.polls(format_, names), live))
             body = gzip.compress(text, GZIP_LEVEL, mtime=0) if is_gzip else text
             return len(body), _views(body)
         if is_gzip:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import time
 from collections.abc import Callable
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from exporter.metrics.page import Compressed, Format, Page, compress
 from exporter.metrics.render import Renderer
-from exporter.self_metrics import SelfMetrics, exposition
+from exporter.self_metrics import SelfMetrics, copied, exposition
 from exporter.state.instant import Instant
 from exporter.state.store import Store
 
@@ -24,18 +26,26 @@ log = structlog.get_logger()
 
 
 class Published:
-    """A page with the exporter's poll counters of the same time. Cached with the page: its compressed forms, created on
-    request."""
+    """A page with the exporter's poll counters of the same time. Cached with the page, each created on request: the
+    counters, their texts, and the compressed forms."""
 
     def __init__(self, page: Page, metrics: SelfMetrics) -> None:
         self.page = page
-        self._metrics = metrics
+        self._live_counters = metrics.polling
         self._polls: dict[Format, bytes] = {}
         self._compressed: dict[Format, asyncio.Task[Compressed]] = {}
 
-    def polls(self, format_: Format) -> bytes:
+    @functools.cached_property
+    def _counters(self) -> CollectorRegistry:
+        """A copy of the counters, so that every answer with this page has the same ones."""
+        return copied(self._live_counters)
+
+    def polls(self, format_: Format, names: frozenset[str] = frozenset()) -> bytes:
+        """The poll counters as text, limited to the families in `names` if not empty."""
+        if names:
+            return exposition(self._counters, format_, names)
         if format_ not in self._polls:
-            self._polls[format_] = exposition(self._metrics.polling, format_)
+            self._polls[format_] = exposition(self._counters, format_)
         return self._polls[format_]
 
     async def compressed(self, format_: Format) -> Compressed:

@@ -113,7 +113,8 @@ def test_a_shard_without_deployments_is_ready_and_has_a_page() -> None:
         other = Configuration(project("p", deployments=["d0"]), shard={"index": 1, "total": 2})
         (empty,) = (each for each in (configuration, other) if not App(each.load).plans)
         async with running(empty) as daemon:
-            await daemon.shows('together_project_deployments{project="p"} 0.0')
+            await daemon.shows("together_exporter_shards 2.0")
+            assert not any("together_project" in line for line in await daemon.metrics())
             assert (await daemon.web.get("/-/ready")).status_code == 200
 
     bounded(test())

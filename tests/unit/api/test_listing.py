@@ -73,7 +73,19 @@ def test_what_is_no_list_is_refused_and_forgets_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("has_more", "is_complete"), [(True, False), (False, True), (None, True), ("true", True), (1, True)]
+    ("has_more", "is_complete"),
+    [
+        (True, False),
+        ("true", False),
+        (1, False),
+        ("cursor", False),
+        ({"after": "x"}, False),
+        (False, True),
+        (None, True),
+        ("false", True),
+        (0, True),
+        ("", True),
+    ],
 )
 @pytest.mark.parametrize("item", [ABC[0], {**ABC[0], **ODD}], ids=["plain", "odd"])
 def test_a_list_is_complete_unless_it_says_that_there_is_more(

@@ -127,12 +127,14 @@ def test_a_timestamp_is_seconds_since_1970(field: str, value: Any, unix: float |
         ("Running", "0001-01-01T00:00:00Z", True, None, False),
         ("Running", "", False, None, False),
         ("Running", None, False, None, False),
-        ("Running", 5, False, None, True),
+        ("Running", 1767225600, True, None, True),
+        ("Running", True, True, None, True),
+        ("Running", 0, False, None, False),
         ("Waiting", "2026-04-01T00:00:00Z", False, 1775001600.0, False),
         (None, "2026-04-01T00:00:00Z", False, 1775001600.0, False),
     ],
 )
-def test_a_replica_is_ready_where_it_runs_and_any_text_says_since_when(
+def test_a_replica_is_ready_where_it_runs_and_any_value_says_since_when(
     status: str | None, since: Any, is_ready: bool, unix: float | None, dropped: bool
 ) -> None:
     replica, left_out = read_replica(replica_status=status, replica_ready_since=since)
@@ -264,6 +266,7 @@ def test_what_is_refused_inside_a_replica_is_named_without_its_name() -> None:
         "replica_events.*", "replica_events.*.image", "replica_events.*.replica_status"
     ]  # fmt: skip
     assert list(reading.deployment.replica_events or {}) == ["r1", "r3"]
+    assert reading.unreadable_replicas == {"r2"}
 
 
 @pytest.mark.parametrize("field", ["volumes", "model_mounts", "environment_variables"])
@@ -279,6 +282,7 @@ def test_a_replica_without_a_name_is_refused(event: object) -> None:
     reading = read(replica_events={"": event, "r": {}})
     assert reading.deployment.id == "1"
     assert {each.field for each in reading.dropped} & {"replica_events.*", "replica_events"}
+    assert reading.unreadable_replicas == set()
 
 
 @pytest.mark.parametrize("odd", ["\ud800", "\0", ""])

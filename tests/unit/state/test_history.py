@@ -125,6 +125,31 @@ def test_a_ready_replica_that_leaves_has_ended_and_lost_nothing() -> None:
     assert (counts.readiness_lost, counts.ended) == (0, {"other": 1})
 
 
+UNREADABLE = frozenset({"a"})
+
+
+def listed(history: History, events: dict[str, Replica], seconds: float, unreadable: frozenset[str]) -> History:
+    return history.after(Deployment(id="1", replica_events=events), at(seconds), unreadable)
+
+
+def test_an_unreadable_replica_is_listed_all_the_same() -> None:
+    history = listed(History(), {"a": ready(), "b": ready()}, 0, frozenset())
+    history = listed(history, {"b": ready()}, 10, UNREADABLE)
+    history = listed(history, {"a": ready(), "b": ready()}, 20, frozenset())
+    assert history.counts == Counts()
+    history = listed(history, {"b": ready()}, 30, frozenset())
+    assert history.counts.ended == {"other": 1}
+
+
+def test_a_replica_that_is_unreadable_at_first_is_counted_once() -> None:
+    first = listed(History(), {}, 0, UNREADABLE)
+    assert listed(first, {"a": ready()}, 10, frozenset()).counts == Counts()
+    later = listed(listed(History(), {}, 0, frozenset()), {}, 10, UNREADABLE)
+    assert later.counts.started == 1
+    counts = listed(later, {"a": ready(UNIX + 17.0)}, 20, frozenset()).counts
+    assert (counts.started, counts.startup_seconds, counts.startups) == (1, 7.0, 1)
+
+
 UNIX = at(0).unix
 
 

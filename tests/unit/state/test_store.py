@@ -219,6 +219,12 @@ def test_a_project_is_shown_after_its_first_list_whatever_the_result() -> None:
     assert (project.poll.error, project.poll.succeeded, project.deployments) == (DOWN, None, 0)
 
 
+@pytest.mark.parametrize("target", [each(), replace(LISTED, keys=())], ids=["each", "list"])
+def test_a_shard_without_deployments_says_nothing_about_the_project(target: Target) -> None:
+    pipeline = Pipeline(target)
+    assert (pipeline.snapshot(0).projects, pipeline.snapshot(0).is_ready) == ((), True)
+
+
 def test_ready_when_every_project_has_been_polled_once() -> None:
     pipeline = Pipeline(LISTED, each("a", project="q"))
     pipeline.list("p", listing())

@@ -318,6 +318,8 @@ def test_the_counters_of_polls_are_those_of_the_pages_moment() -> None:
         assert polled + "1.0" in setup.text()
         await setup.list("B")
         assert polled + "1.0" in setup.text()
+        chosen = setup.publisher.current.polls("text", frozenset({"together_exporter_polls_total"})).decode()
+        assert [line for line in chosen.splitlines() if line[0] != "#"] == [polled + "1.0"]
         await setup.publisher.render()
         assert polled + "2.0" in setup.text()
 
