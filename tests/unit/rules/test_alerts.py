@@ -14,7 +14,7 @@ from exporter.rules.build import build
 from exporter.rules.config import RulesConfig
 from exporter.rules.groups import ALERTS
 from tests.unit.rules import cases_deployments, cases_projects
-from tests.unit.rules.promtool import LONG, OFF, PROMTOOLS, Case, check, firing, seen_by
+from tests.unit.rules.promtool import LONG, OFF, PROMTOOLS, Case, check, firing, of_alerts, seen_by
 
 CASES = (*cases_deployments.CASES, *cases_projects.CASES)
 CLUSTER = RulesConfig(enabled=OFF)
@@ -49,7 +49,8 @@ def test_an_alert_fires_when_it_must_and_only_then(case: Case, promtool: str, tm
     by_two = promtool_test(case, "ab", cluster="x")
     by_shard = [] if "job" in case.labels else [promtool_test(case, "a", shards=True, cluster="x")]
     with_team = promtool_test(case, "ab", cluster="x", team="t")
-    check(promtool, tmp_path, [(build(CLUSTER), [by_two, *by_shard]), (build(TEAM), [with_team])])
+    rules, rules_with_team = (of_alerts(build(config), case.alert) for config in (CLUSTER, TEAM))
+    check(promtool, tmp_path, [(rules, [by_two, *by_shard]), (rules_with_team, [with_team])])
 
 
 def test_every_alert_has_a_case_and_every_case_an_alert() -> None:

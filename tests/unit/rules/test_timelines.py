@@ -9,7 +9,7 @@ import pytest
 from exporter.rules.build import build
 from exporter.rules.config import RulesConfig
 from exporter.rules.groups import ALERTS
-from tests.unit.rules.promtool import OFF, PROMTOOLS, Timeline, check, seen_by, without_annotations
+from tests.unit.rules.promtool import OFF, PROMTOOLS, Timeline, check, of_alerts, seen_by, without_annotations
 from tests.unit.rules.timelines import TIMELINES
 
 
@@ -28,4 +28,5 @@ def test_it_is_quiet_and_loud_as_told(timeline: Timeline, promtool: str, tmp_pat
         for minute, alert, fires in timeline.expected
     ]
     test = {"interval": "1m", "input_series": series, "alert_rule_test": steps}
-    check(promtool, tmp_path, [(without_annotations(build(RulesConfig(enabled=OFF))), [test])])
+    rules = of_alerts(build(RulesConfig(enabled=OFF)), *{alert for _, alert, _ in timeline.expected})
+    check(promtool, tmp_path, [(without_annotations(rules), [test])])
