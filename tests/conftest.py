@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
@@ -23,6 +24,7 @@ from tests import canaries
 from tests.canaries import leaks
 
 ROOT = Path(__file__).parents[1]
+TICK = 0.005  # s
 PATIENCE = 60.0  # s; how long a condition may take before it counts as never
 
 
@@ -76,12 +78,21 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
+def until(condition: Callable[[], bool], what: str, every: float = 0.05) -> None:
     """Waits for a condition, at most PATIENCE."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, f"never: {what}"
-        threading.Event().wait(0.05)
+        threading.Event().wait(every)
+
+
+class _Uvicorn(uvicorn.Server):
+    """Starts and ends without uvicorn's ticks of a tenth of a second."""
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        while not self.should_exit:  # noqa: ASYNC110 - set by another thread
+            await asyncio.sleep(TICK)
 
 
 class SimulatorServer:
@@ -93,20 +104,22 @@ class SimulatorServer:
         self._sock = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._sock.getsockname()[1]}"
         config = uvicorn.Config(self.simulator.app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
-        self._server = uvicorn.Server(config)
+        self._server = _Uvicorn(config)
+        self.client = httpx.Client(trust_env=False)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._sock]})
 
     def __enter__(self) -> Self:
         self._thread.start()
-        until(lambda: self._server.started, "the simulator starts")
+        until(lambda: self._server.started, "the simulator starts", every=TICK)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.client.close()
         self._server.should_exit = True
         self._thread.join()
 
     def get(self, path: str, key: str = "k") -> httpx.Response:
-        return httpx.get(f"{self.url}/v1/{path}", headers={"Authorization": f"Bearer {key}"} if key else {})
+        return self.client.get(f"{self.url}/v1/{path}", headers={"Authorization": f"Bearer {key}"} if key else {})
 
 
 @pytest.fixture

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,10 @@ def load(options: Mapping[str, Any], file: str | None = None) -> Loaded:
     settings, misfits = _settings(options, variables, contents)
     problems += contents.problems
     problems += [place.problem(*each) for each in misfits if not _is_within(each[0], contents.invalid)]
-    if settings is None or contents.invalid:
+    if settings is None:
         raise ConfigError(_sorted(problems))
-    projects, conflicts = resolve(settings, os.environ, place.problem)
+    invalid = frozenset([*contents.invalid, *(path for path, _ in misfits)])
+    projects, conflicts = resolve(settings, os.environ, place.problem, invalid)
     problems += conflicts
     web = WebConfig()
     try:
@@ -94,7 +96,7 @@ def _resolve_relative_paths(contents: ConfigFile) -> None:
 def _settings(
     options: Mapping[str, Any], variables: Mapping[str, str], contents: ConfigFile
 ) -> tuple[Settings | None, list[tuple[KeyPath, str]]]:
-    """None where there is something wrong with them, and what."""
+    """The settings without the invalid ones, which are listed; None if nothing is left."""
     merged: dict[str, Any] = {}
 
     class Sourced(Settings):
@@ -124,8 +126,45 @@ def _settings(
         refused = _refused(error)
     if odd := list(unprintable(merged)):
         refused = [each for each in refused if each[0] and not _is_within(each[0], dict(odd))]
-        settings = None
-    return settings, [*odd, *refused]
+    misfits = [*odd, *refused]
+    return (_rest(merged, [path for path, _ in misfits]) if misfits else settings), misfits
+
+
+class _Rest(Settings):
+    """Settings from values that have been merged before."""
+
+    @classmethod
+    def settings_customise_sources(  # type: ignore[override]  # the other sources are not used
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings' signature
+        init_settings: PydanticBaseSettingsSource,
+        **_: Any,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def _rest(merged: Mapping[str, Any], invalid: Iterable[KeyPath]) -> Settings | None:
+    """The settings without the keys that lead to invalid values, so that the others can be checked further."""
+    values = copy.deepcopy(dict(merged))
+    for path in invalid:
+        _remove(values, path)
+    try:
+        return _Rest(**values)
+    except ValidationError:
+        return None
+
+
+def _remove(values: Any, path: KeyPath) -> None:
+    """Removes the last key of the path that exists; the list that holds the value if it is an item."""
+    last: tuple[dict[Any, Any], Any] | None = None
+    for step in path:
+        if isinstance(values, dict) and step in values:
+            last = values, step
+        elif not isinstance(values, list) or not isinstance(step, int) or step >= len(values):
+            break
+        values = values[step]
+    if last is not None:
+        last[0].pop(last[1])
 
 
 def _is_within(path: KeyPath, others: Mapping[KeyPath, str]) -> bool:

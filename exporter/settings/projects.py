@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,15 +67,22 @@ class Project:
         return included and not any(matches(pattern, name) for pattern in self.exclude)
 
 
-def resolve(settings: Settings, environ: Mapping[str, str], locate: Locate) -> tuple[list[Project], list[Problem]]:
-    """The projects that can be polled, and everything that does not fit together. `locate`: names a key's place."""
-    projects, problems = [], [locate(*each) for each in _conflicts(settings)]
+def resolve(
+    settings: Settings, environ: Mapping[str, str], locate: Locate, invalid: Collection[KeyPath] = ()
+) -> tuple[list[Project], list[Problem]]:
+    """The projects that can be polled, and all problems. `locate`: names a key's place. `invalid`: keys with invalid
+    values, which the settings lack: what depends on them is not checked."""
+    problems = [locate(*each) for each in _conflicts(settings, invalid)]
+    projects: list[Project] = []
+    if any(path[:1] == ("projects",) and len(path) <= len(("projects", 0)) for path in invalid):
+        return projects, problems
     for index, section in enumerate(settings.projects):
 
         def locate_in(path: KeyPath, text: str, index: int = index) -> Problem:
             return locate(("projects", index, *path), text)
 
-        resolver = _Resolver(section, settings, environ, locate_in)
+        lacking = frozenset(str(path[2]) for path in invalid if path[:2] == ("projects", index))
+        resolver = _Resolver(section, settings, environ, locate_in, lacking)
         project = resolver.project()
         problems += resolver.problems
         if not resolver.problems:
@@ -93,15 +100,23 @@ def key_place(section: ProjectSettings) -> str:
 
 
 class _Resolver:
-    """One project. What cannot be resolved becomes a problem, and the project is not to be used."""
+    """One project. What cannot be resolved becomes a problem, and the project is not to be used.
+
+    `lacking`: keys of the project with invalid values, which the section lacks."""
 
     def __init__(
-        self, section: ProjectSettings, settings: Settings, environ: Mapping[str, str], locate: Locate
+        self,
+        section: ProjectSettings,
+        settings: Settings,
+        environ: Mapping[str, str],
+        locate: Locate,
+        lacking: frozenset[str],
     ) -> None:
         self._section = section
         self._settings = settings
         self._environ = environ
         self._locate = locate
+        self._lacking = lacking
         self.problems: list[Problem] = []
 
     def project(self) -> Project:
@@ -133,11 +148,14 @@ class _Resolver:
             poll_timeout=section.poll_timeout or settings.poll_timeout,
             stale_after=section.stale_after or settings.stale_after or max(STALE_AFTER, STALE_POLLS * longest),
         )
-        self.problems += [self._locate(*each) for each in _misfits(section, project)]
+        if not self._lacking:
+            self.problems += [self._locate(*each) for each in _misfits(section, project)]
         return project
 
     def _base_url(self) -> str:
         """The configured or default base URL; the default if the configured one is invalid."""
+        if "base_url" in self._lacking:
+            return DEFAULT_BASE_URL
         try:
             if self._section.base_url is not None:
                 return base_url(self._section.base_url)
@@ -169,6 +187,8 @@ class _Resolver:
 
     def _key(self) -> KeySource:
         section = self._section
+        if any(key.startswith("api_key") for key in self._lacking):  # also misspelled ones
+            return KeySource()
         if section.api_key_file is not None:
             return self._usable(KeySource(file=section.api_key_file), "api_key_file")
         if section.api_key is not None:
@@ -212,13 +232,13 @@ def _labels(section: ProjectSettings) -> Labels:
     )
 
 
-def _conflicts(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
-    """Between projects, and of the general settings."""
+def _conflicts(settings: Settings, invalid: Collection[KeyPath]) -> Iterator[tuple[KeyPath, str]]:
+    """Conflicts between projects, and between general settings."""
     names = Counter(project.name for project in settings.projects)
     for index, project in enumerate(settings.projects):
-        if names[project.name] > 1:
+        if names[project.name] > 1 and not any(path[-1:] == ("name",) for path in invalid):
             yield ("projects", index, "name"), f'"{project.name}" names more than one project; give each its own'
-    if settings.shard.index >= settings.shard.total:
+    if settings.shard.index >= settings.shard.total and not any(path[:1] == ("shard",) for path in invalid):
         yield ("shard", "index"), f"must be below shard.total, which is {settings.shard.total}"
 
 

@@ -116,8 +116,8 @@ def pause(error: ApiError, of: Request = ONE, *, noted: Request = ONE, interval:
     clock = Clock()
     limit = RateLimit(1000.0, clock)
     limit.note(noted, error, interval)
-    for tenths in range(10 * int(MAX_PAUSE) + 20):
-        clock.now = tenths / 10
+    for halves in range(2 * int(MAX_PAUSE) + 4):
+        clock.now = halves / 2
         try:
             asyncio.run(limit.turn(of))
         except type(error):

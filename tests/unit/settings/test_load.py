@@ -153,6 +153,73 @@ def test_all_problems_come_at_once(key: None, here: Path) -> None:
     assert "; 1 more: run" in problem("poll_interval: 5\nprojects: [{api_key_fil: x}]", here)
 
 
+MANY_PROBLEMS = """
+poll_intervall: 30s
+web: {config_file: nope.yml, listen_adress: ":1"}
+shard: {index: 3, total: 2}
+projects:
+  - name: a
+    base_url: https://x/v1?y=1
+    api_key_file: nope
+    lables: {}
+  - name: b
+    api_key_env: NOPE
+    ca_file: gone.pem
+    deployments: [a, 1]
+  - name: b
+    poll_interval: 5
+  - {name: c, api_key_fil: x, fetch: each}
+  - {name: d, deployments: [x, x]}
+"""
+
+
+def listed(text: str, here: Path) -> list[tuple[int | None, str]]:
+    """Line and key of each problem."""
+    (here / "f.yml").write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        load({}, "f.yml")
+    return [(problem.line, problem.key) for problem in raised.value.problems]
+
+
+def test_invalid_values_hide_no_problem_of_another_kind(here: Path) -> None:
+    assert listed(MANY_PROBLEMS, here) == [
+        (None, ""),  # nope.yml
+        (2, "poll_intervall"),
+        (3, "web.listen_adress"),
+        (4, "shard.index"),
+        (7, "projects[0].base_url"),
+        (8, "projects[0].api_key_file"),
+        (9, "projects[0].lables"),
+        (10, "projects[1].name"),
+        (11, "projects[1].api_key_env"),
+        (12, "projects[1].ca_file"),
+        (13, "projects[1].deployments[1]"),
+        (14, "projects[2].name"),
+        (14, "projects[2]"),
+        (15, "projects[2].poll_interval"),
+        (16, "projects[3].api_key_fil"),
+        (17, "projects[4]"),
+        (17, "projects[4].deployments"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("projects: [{api_key_fil: x}]", [(1, "projects[0].api_key_fil")]),
+        ("projects: [{base_url: 5}, {name: q}]", [(1, "projects[0].base_url")]),
+        ("projects: [{name: 5}, {name: 6}]", [(1, "projects[0].name"), (1, "projects[1].name")]),
+        ("projects: [{deployments: 5, fetch: each}]", [(1, "projects[0].deployments")]),
+        ("projects: 5", [(1, "projects")]),
+        ("projects: [5, {name: b, base_url: x}]", [(1, "projects[0]")]),
+        ("shard: {total: x, index: 3}", [(1, "shard.total")]),
+        ("shard: {total: 2, index: x}", [(1, "shard.index")]),
+    ],
+)
+def test_an_invalid_value_is_one_problem(text: str, expected: list[tuple[int, str]], key: None, here: Path) -> None:
+    assert listed(text, here) == expected
+
+
 def test_empty_values_and_impossible_dates_come_with_all_other_problems(key: None, here: Path) -> None:
     file = here / "f.yml"
     projects = "- {name: p, deployments: , include: ['(a+']}\n- name: 2026-02-30\n"

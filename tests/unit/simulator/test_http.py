@@ -25,7 +25,7 @@ def server() -> Iterator[SimulatorServer]:
 
 
 def send(server: SimulatorServer, method: str, path: str, body: Any = None) -> httpx.Response:
-    return httpx.request(method, f"{server.url}/v1/{path}", headers=KEY, json=body)
+    return server.client.request(method, f"{server.url}/v1/{path}", headers=KEY, json=body)
 
 
 @pytest.mark.parametrize(
@@ -54,10 +54,10 @@ def test_every_endpoint_needs_the_key_and_has_faults_and_request_ids(
     server: SimulatorServer, method: str, path: str
 ) -> None:
     url = server.url + path.replace("{id:path}", "hf").replace("{id}", "chat").replace("{revision}", "1")
-    without = httpx.request(method, url)
+    without = server.client.request(method, url)
     assert (without.status_code, without.json()["error"]["message"]) == (401, "invalid API key")
     server.simulator.faults.append(Fault(at=0, lasts=1e9, status=429, retry_after=7))
-    refused = httpx.request(method, url, headers=KEY)
+    refused = server.client.request(method, url, headers=KEY)
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "7")
     assert without.headers["x-request-id"] != refused.headers["x-request-id"]
 

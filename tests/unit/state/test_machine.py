@@ -213,7 +213,7 @@ class Machine(RuleBasedStateMachine):
 
 TestMachine = Machine.TestCase
 TestMachine.settings = settings(
-    max_examples=250,
+    max_examples=150,
     stateful_step_count=25,
     deadline=None,
     derandomize=True,
