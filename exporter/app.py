@@ -52,8 +52,8 @@ from exporter.web.publisher import Publisher
 from exporter.web.refusals import Refusals
 from exporter.web.server import Server
 
-# Allocations between two garbage collections, young, older, oldest: answers are trees, freed without one, and with the
-# defaults each large answer has everything that is known traversed several times.
+# Allocations between two garbage collections, by generation. Parsed responses have no cycles, and with the defaults
+# each large response would cause several traversals of all objects.
 GARBAGE_THRESHOLDS = (10_000, 2, 2_500)
 
 log = structlog.get_logger()
@@ -68,8 +68,8 @@ Identity = tuple[str, str, KeySource]  # name, base URL and key of a project
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Objects built from a configuration; replaced by a reload. `limits`: kept as long as a project's identity is the
-    same, so that a reload forgets no request and no Retry-After."""
+    """Objects built from a configuration; replaced by a reload. `limits`: kept while a project's identity is unchanged,
+    so that a reload does not reset rate limits and pauses."""
 
     loaded: Loaded
     limits: dict[Identity, RateLimit]

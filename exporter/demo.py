@@ -28,7 +28,7 @@ Open http://{exporter}/ in a browser; Ctrl-C ends the demo.
 
 
 class _Server(uvicorn.Server):
-    """The exporter handles the signals."""
+    """Leaves signals to the exporter."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -36,7 +36,7 @@ class _Server(uvicorn.Server):
 
 
 async def run(simulator: Simulator, api: socket.socket, web: socket.socket, options: argparse.Namespace) -> int:
-    """`api` and `web`: where the simulator and the exporter listen."""
+    """`api`, `web`: listen addresses of the simulator and the exporter."""
 
     def configuration() -> Loaded:
         url = f"http://{show_address(api)}"

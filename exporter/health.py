@@ -1,8 +1,8 @@
-"""`python -m exporter.health [OPTIONS] [PATH or URL]`: exits with 0 while the daemon answers; for containers.
+"""`python -m exporter.health [OPTIONS] [PATH or URL]`: health check for containers; exits with 0 while the daemon
+responds.
 
-It is a program of its own because it is started every few seconds: it imports the standard library and, where there is
-a configuration file, the reader of that.
-"""
+A separate program because it runs every few seconds: it imports only the standard library, and the reader of the
+configuration file if there is one."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ DEFAULT_ADDRESS = ":10170"
 PREFIX = "TOGETHER_EXPORTER_"
 FILE, ADDRESS, ROUTE_PREFIX = "config.file", "web.listen-address", "web.route-prefix"  # options of the daemon
 LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - how "everywhere" is reached
-ALIVE = {200, 401, 429}  # who asks for a password, or says that there were too many requests, is there
+ALIVE = {200, 401, 429}  # the daemon is running if it requires a password or limits requests
 DAEMON_COMMAND = Path("/proc/1/cmdline")  # in a container, the daemon is process 1
 
 
 def main() -> NoReturn:
-    """A path is requested where the daemon listens, with TLS or without, by the options given here, else by those of
-    process 1 where that is the daemon, the environment, the configuration file, and the default."""
+    """Requests a path from the daemon. Its address and TLS settings come from the options given here, otherwise from
+    those of process 1 if it is the daemon, then the environment, the configuration file and the default."""
     own, targets = read_arguments(sys.argv[1:])
     target = targets[0] if targets else PATH
     options = {**read_arguments(_daemon_arguments())[0], **own}
@@ -36,7 +36,7 @@ def main() -> NoReturn:
 
 
 def problem_here(path: str, options: dict[str, str]) -> str | None:
-    """Why no daemon is well on this machine, or None. `options`: of the daemon, by name without dashes."""
+    """Returns why no daemon on this machine is healthy, or None. `options`: of the daemon, by name without dashes."""
     settings = _Settings(options)
     address = _first(settings.value(ADDRESS) or DEFAULT_ADDRESS)
     prefix = str(settings.value(ROUTE_PREFIX) or "").strip("/")
@@ -47,7 +47,7 @@ def problem_here(path: str, options: dict[str, str]) -> str | None:
 
 
 def read_arguments(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """The options that say where the daemon listens, of several addresses the first; and what is no option."""
+    """Returns the options with the daemon's address, the first of several, and the remaining arguments."""
     options_by_name: dict[str, str] = {}
     others = []
     words = iter(arguments)
@@ -70,7 +70,7 @@ def _daemon_arguments() -> list[str]:
 
 
 class _Settings:
-    """What the daemon would read, in its order of precedence."""
+    """The daemon's settings, in its order of precedence."""
 
     def __init__(self, options: dict[str, str]) -> None:
         self._options = options
@@ -94,7 +94,7 @@ class _Settings:
 
 
 def _first(addresses: Any) -> str:
-    """Of a list, or of a JSON list in a variable."""
+    """Returns the first element of a list, or of a JSON list in a variable."""
     if isinstance(addresses, str):
         try:
             addresses = json.loads(addresses)
@@ -104,7 +104,8 @@ def _first(addresses: Any) -> str:
 
 
 def problem(url: str) -> str | None:
-    """Why the daemon is not well at this URL, or None. A certificate is not verified: no secret is sent."""
+    """Returns why the daemon at this URL is not healthy, or None. Certificates are not verified, because no secret is
+    sent."""
     scheme, where, path, *_ = urlsplit(url)
     connection = _secure(where) if scheme == "https" else http.client.HTTPConnection(where, timeout=TIMEOUT)
     try:
@@ -118,7 +119,8 @@ def problem(url: str) -> str | None:
 
 
 def _turns_away(error: Exception) -> bool:
-    """A server that ends TLS without a word asks for the client's certificate, which a health check has none of."""
+    """A server that ends the TLS handshake without an alert requires a client certificate, which a health check does
+    not have."""
     reason = error.reason if isinstance(error, ssl.SSLError) else ""
     return (
         isinstance(error, http.client.RemoteDisconnected)

@@ -1,1 +1,1 @@
-"""The Together deployments API: its answers, its errors, its client."""
+"""The Together deployments API: models, errors and client."""

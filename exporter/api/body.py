@@ -1,4 +1,5 @@
-"""A response's body, inflated and bounded; httpx inflates without a limit, and the first gzip member only."""
+"""Reads and decompresses response bodies with a size limit. httpx has no limit and decompresses the first gzip member
+only."""
 
 from __future__ import annotations
 
@@ -11,14 +12,14 @@ import httpx
 from exporter.api.errors import InvalidResponse
 
 IDENTITY = frozenset({"", "identity"})
-GZIP = frozenset({"gzip", "x-gzip"})  # RFC 9110: the same; nested encodings could inflate a thousandfold twice
+GZIP = frozenset({"gzip", "x-gzip"})  # equivalent in RFC 9110; nested encodings are refused
 GZIP_WBITS = 16 + zlib.MAX_WBITS
-PIECE = 2**20  # bytes inflated at a time; between pieces the event loop is free
+PIECE = 2**20  # bytes decompressed before other tasks may run
 
 
 async def read_body(response: httpx.Response, *, max_bytes: int) -> bytes:
-    """Of a response that was opened as a stream. Raises InvalidResponse, also beyond `max_bytes` once inflated, and
-    whatever httpx raises while it reads."""
+    """Reads the body of a streamed response. Raises InvalidResponse, also above `max_bytes` after decompression, and
+    httpx's exceptions."""
     encoding = response.headers.get("content-encoding", "").strip().lower()
     if encoding not in IDENTITY | GZIP:
         raise InvalidResponse("unsupported content-encoding")
@@ -31,7 +32,7 @@ async def read_body(response: httpx.Response, *, max_bytes: int) -> bytes:
 
 
 async def _inflated(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Of any number of gzip members, with zeros behind them as tape drives write them."""
+    """Decompresses any number of gzip members with optional trailing zeros."""
     member, is_open = zlib.decompressobj(GZIP_WBITS), False
     async for chunk in chunks:
         data = chunk

@@ -1,4 +1,4 @@
-"""One project's HTTP client: bearer key, one deadline, retries as the official SDK's, bounded bodies."""
+"""HTTP client of one project: bearer key, deadline, the official SDK's retries, size limits."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from exporter.api.rate_limit import RateLimit, Request
 
 MAX_ATTEMPTS = 3  # the SDK's two retries
 FIRST_BACKOFF, MAX_BACKOFF = 1.0, 10.0  # s; doubled in between, less up to a quarter of jitter
-MAX_CONNECTIONS = 256  # of one project; those that hang must not hold up the others
+MAX_CONNECTIONS = 256  # per project; hanging requests must not block others
 MAX_IDLE_CONNECTIONS = 8  # idle
 MAX_BODY = 64 * 2**20  # bytes, inflated; 10,000 deployments with 5 replicas are half of it
-RETRYABLE = frozenset({408, 409})  # and every 5xx; a 429 where it says when
+RETRYABLE = frozenset({408, 409})  # and all 5xx; a 429 with Retry-After
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-NO_ANSWER = "error"  # the `code` of a request that got no status line
-REQUEST_IDS = ("x-request-id", "x-together-request-id", "cf-ray")  # headers that Together's support asks for
+NO_ANSWER = "error"  # the `code` of a request without a response
+REQUEST_IDS = ("x-request-id", "x-together-request-id", "cf-ray")  # headers for support requests
 
 STATUS_ERRORS: dict[int, type[ApiError]] = {
     401: Unauthorized,
@@ -55,7 +55,7 @@ STATUS_ERRORS: dict[int, type[ApiError]] = {
     429: RateLimited,
 }
 
-# Every exception of httpx that a request can end with; the nearest ancestor counts.
+# Exceptions of httpx; subclasses are translated like the closest class in this table.
 HTTPX_ERRORS: dict[type[Exception], type[ApiError]] = {
     httpx.TimeoutException: PollTimeout,
     httpx.NetworkError: Unreachable,
@@ -67,16 +67,16 @@ HTTPX_ERRORS: dict[type[Exception], type[ApiError]] = {
     httpx.TooManyRedirects: InvalidResponse,
 }
 
-set_on_retry_hooks(())  # stamina's own log every retry with its arguments, and count in a registry of their own
+set_on_retry_hooks(())  # stamina's defaults log each retry with its arguments and register metrics
 Answer = TypeVar("Answer")
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where and how one project is polled. `timeout`: seconds for one request with its retries and its body.
+    """How a project is polled. `timeout`: seconds for a request with its retries and its body.
 
-    `key` is called before each request and raises Unauthorized where there is none. `tls` None: no encryption."""
+    `key`: called before each request; raises Unauthorized without a key. `tls`: None if nothing is encrypted."""
 
     project: str
     base_url: str
@@ -87,12 +87,12 @@ class Endpoint:
 
 
 class Client:
-    """Raises ApiError and nothing else; cancellation passes."""
+    """Raises only ApiError; cancellation is not caught."""
 
     def __init__(self, endpoint: Endpoint, limit: RateLimit, count: Callable[[str], object]) -> None:
         """`count`: called with the status code of each finished request, or NO_ANSWER.
 
-        Raises ValueError where httpx cannot use the endpoint or the environment's proxies and certificates."""
+        Raises ValueError if httpx cannot use the endpoint or the environment's proxies and certificates."""
         self._endpoint = endpoint
         self._count = count
         self._limit = limit
@@ -105,26 +105,26 @@ class Client:
                     "Accept-Encoding": "gzip",
                     "User-Agent": f"together-exporter/{__version__}",
                 },
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # none is ever kept
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # cookies are never stored
                 timeout=None,  # noqa: S113 - httpx's is per read; the deadline below is over everything
                 limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_IDLE_CONNECTIONS),
                 follow_redirects=False,  # the key goes to no other host
                 event_hooks={"response": [_forget_location]},
-                trust_env=False,  # proxies and authorities come from the settings, which name what is wrong with them
+                trust_env=False,  # the settings provide proxies and CAs, with better error messages
                 proxy=_proxy(endpoint),
                 verify=endpoint.tls or False,
             )
-        except (httpx.InvalidURL, ImportError, OSError) as error:  # the URL, a proxy of an unknown kind
+        except (httpx.InvalidURL, ImportError, OSError) as error:  # invalid URL, unknown proxy scheme
             raise ValueError(str(error)) from None
 
     async def fetch(
         self, request: Request, interval: float, read: Callable[[bytes, float], Awaitable[Answer]]
     ) -> Answer:
-        """What `read` makes of a good answer's inflated body until the deadline, in monotonic seconds.
+        """Returns the result of `read`, called with the decompressed body and the deadline in monotonic seconds.
 
         `interval`: seconds between two polls.
 
-        Waits for its turn before the deadline starts: only the API's time and the reading count against it."""
+        The deadline starts after the wait for the rate limit."""
         await self._limit.turn(request)
         deadline = time.monotonic() + self._endpoint.timeout
         try:
@@ -140,7 +140,7 @@ class Client:
         backoffs = _backoffs()
 
         def wait(error: Exception) -> bool | float:
-            """Seconds until the next attempt; False where there is none, or no time for it."""
+            """Returns seconds until the next attempt; False if there is none, or not enough time."""
             if not isinstance(error, ApiError) or not error.retryable:
                 return False
             delay = error.retry_after or next(backoffs)
@@ -176,14 +176,14 @@ class Client:
 
 
 async def _forget_location(response: httpx.Response) -> None:
-    """httpx builds the next request of a redirect even where none is followed, and fails on some addresses."""
+    """httpx builds the request of a redirect even if it is not followed, and fails on some addresses."""
     if "location" in response.headers:
         del response.headers["location"]
 
 
 @contextlib.asynccontextmanager
 async def _translated() -> AsyncIterator[None]:
-    """httpx's exceptions become ours. Their texts name hosts and errno, never a header."""
+    """Translates httpx's exceptions. Their messages contain hosts and errno, never headers."""
     try:
         yield
     except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -193,7 +193,7 @@ async def _translated() -> AsyncIterator[None]:
 
 
 def _verification(error: BaseException | None) -> str | None:
-    """Why the server's certificate is not trusted, and what to do; None where that is not what went wrong."""
+    """Returns why the server's certificate is not trusted, with a hint; None for other errors."""
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
             hint = "set ca_file or SSL_CERT_FILE to the CA certificate"
@@ -203,7 +203,7 @@ def _verification(error: BaseException | None) -> str | None:
 
 
 def _status_error(response: httpx.Response) -> ApiError:
-    """The error of a status that is no success; the body is not looked at, it may hold anything."""
+    """Returns the error of an unsuccessful status. The body is ignored because it may contain anything."""
     status = response.status_code
     if status in REDIRECTS:
         return InvalidResponse(f"HTTP {status}: redirects are not followed; check base_url")
@@ -221,7 +221,7 @@ def _request_id(response: httpx.Response) -> str | None:
 
 
 def _retry_after(headers: httpx.Headers) -> float | None:
-    """Seconds asked for by `retry-after-ms` or `Retry-After` (a number or a date); None for none or nonsense."""
+    """Returns the seconds of `retry-after-ms` or `Retry-After` (a number or a date); None if absent or invalid."""
     with contextlib.suppress(ValueError):
         return _positive(float(headers.get("retry-after-ms", "")) / 1000)
     text = headers.get("retry-after", "")
@@ -239,7 +239,7 @@ def _positive(seconds: float) -> float | None:
 
 
 def _backoffs() -> Iterator[float]:
-    """Seconds before each retry, as the SDK waits, without end: stamina asks after the last attempt too."""
+    """Yields seconds before each retry, as in the SDK. Unlimited, because stamina asks after the last attempt too."""
     for retry in itertools.count():
         step = min(FIRST_BACKOFF * 2**retry, MAX_BACKOFF)
         yield step * (1 - random.random() / 4)  # noqa: S311 - jitter, not a secret

@@ -103,7 +103,7 @@ class InternalError(ApiError):
     hint = "This is a bug. Please report it with the traceback from the log."
 
 
-# In the order of the contract; the label values of `reason` wherever a failed poll is counted or shown.
+# Values of the label `reason`, in the order of the documentation.
 ERRORS: tuple[type[ApiError], ...] = (
     NotFound,
     Unauthorized,

@@ -1,4 +1,4 @@
-"""`GET /deployments`: an item whose bytes are those of the previous list is not read again."""
+"""Reads `GET /deployments`; items with the same bytes as in the previous list are not read again."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from exporter.api.reading import (
 )
 from exporter.cooperative import in_slices
 
-MAX_COMMAS = 4_000_000  # in a body, each of which may part two items; 64 MiB of deployments have 3 million
+MAX_COMMAS = 4_000_000  # in a body; 64 MiB of deployments have 3 million
 MIN_LIMIT = 10_000  # deployments; the default
-ITEMS_PER_DEPLOYMENT = 10  # so many times the limit of deployments may be listed
-LARGE_ITEM = 2**18  # bytes from which an item is parsed in a thread
+ITEMS_PER_DEPLOYMENT = 10  # maximum length of a list, in multiples of the limit of deployments
+LARGE_ITEM = 2**18  # bytes above which an item is parsed in a thread
 
 Wanted = Callable[[str | None, str | None], bool]  # of an item's ID and name
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """An item of which nothing but its ID and name could be read."""
+    """An item of which only ID and name could be read."""
 
     id: str | None
     name: str | None
@@ -45,12 +45,12 @@ class Unreadable:
 
 
 Item = Reading | Unreadable
-Part = bytes | dict[str, Any] | Unreadable  # one item before it is read
+Part = bytes | dict[str, Any] | Unreadable  # an item before it is read
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """`is_complete`: the API does not say that there is more. `dropped`: items that were left out as a whole."""
+    """`is_complete`: False if the API says that there is more. `dropped`: items omitted as a whole."""
 
     items: tuple[Item, ...] = ()
     is_complete: bool = True
@@ -58,7 +58,7 @@ class Listing:
 
 
 class _Head(msgspec.Struct):
-    """What an item is chosen by."""
+    """The fields by which items are selected."""
 
     id: Any = None
     name: Any = None
@@ -75,17 +75,17 @@ _HEAD = msgspec.json.Decoder(_Head)
 
 
 class ListReader:
-    """Reads one project's lists. Cached: the readings of the previous list by their bytes; each list replaces them."""
+    """Reads the lists of one project. Cached: readings of the previous list by their bytes; replaced by each list."""
 
     def __init__(self, variables: frozenset[str] = NO_VARIABLES) -> None:
-        """`variables`: of a deployment's environment, those whose value is kept."""
+        """`variables`: environment variables whose values are kept."""
         self._variables = variables
         self._previous: Mapping[bytes, Item] = {}
 
     async def read(self, body: bytes, wanted: Wanted, limit: int, deadline: float = float("inf")) -> Listing:
-        """Where there are more than `limit` items, those that are `wanted` with the smallest IDs are read.
+        """Above `limit` items, reads those that are `wanted` with the smallest IDs.
 
-        `deadline`: in monotonic seconds. Raises InvalidResponse, and PollTimeout after the deadline."""
+        `deadline`: monotonic seconds. Raises InvalidResponse, and PollTimeout after the deadline."""
         body = body.removeprefix(BOM)
         if body.count(b",") > MAX_COMMAS:
             raise InvalidResponse(f"response has more than {MAX_COMMAS:,} values")
@@ -93,7 +93,10 @@ class ListReader:
         try:
             raw = _BODY.decode(body)
             data, has_more = _data(raw.data, raw.object), raw.has_more
-        except (msgspec.MsgspecError, UnicodeDecodeError):  # one odd string or number must not cost the other items
+        except (
+            msgspec.MsgspecError,
+            UnicodeDecodeError,
+        ):  # a single invalid string or number must not invalidate other items
             data, has_more = await asyncio.to_thread(_lenient, body, deadline)
         if len(data) > ITEMS_PER_DEPLOYMENT * max(limit, MIN_LIMIT):
             raise InvalidResponse(f"the list has {len(data):,} items")
@@ -121,12 +124,12 @@ class ListReader:
 
 
 def _is_true(has_more: object) -> bool:
-    """Anything but false, 0, null and absent: deployments must not be taken for deleted."""
+    """Everything except false, 0, null and absent counts as true, so that deployments are not taken for deleted."""
     return has_more is not msgspec.UNSET and str(has_more or "").lower() not in {"", "0", "false"}
 
 
 def _data(data: Any, kind: object) -> list[Any]:
-    """The SDK types `data` as optional: null is an empty list, and so is nothing in an object that says it is one."""
+    """The SDK types `data` as optional: null is an empty list, and so is a list object without `data`."""
     if data is msgspec.UNSET:
         if kind != "list":
             raise InvalidResponse("response has no list `data`")
@@ -137,7 +140,7 @@ def _data(data: Any, kind: object) -> list[Any]:
 
 
 def _lenient(body: bytes, deadline: float) -> tuple[list[Part], object]:
-    """In a thread, which cannot be cancelled: each object looks at the clock."""
+    """Runs in a thread, which cannot be cancelled; checks the deadline for each object."""
 
     def check() -> None:
         if time.monotonic() > deadline:
@@ -162,8 +165,8 @@ def _lenient(body: bytes, deadline: float) -> tuple[list[Part], object]:
 
 
 async def _smallest(parts: list[Part], wanted: Wanted, limit: int) -> tuple[list[Part], int, int]:
-    """The wanted items with the smallest keys, whatever their order; how many more are wanted, and how many items have
-    neither ID nor name."""
+    """Returns the wanted items with the smallest keys in any order, the number of other wanted items, and the number of
+    items with neither ID nor name."""
     places: defaultdict[str, list[int]] = defaultdict(list)
     nameless = 0
     async for place, part in in_slices(enumerate(parts)):
@@ -178,7 +181,7 @@ async def _smallest(parts: list[Part], wanted: Wanted, limit: int) -> tuple[list
 
 
 def _head(part: Part) -> tuple[str | None, str | None]:
-    """ID and name."""
+    """Returns ID and name."""
     if isinstance(part, Unreadable):
         return part.id, part.name
     if isinstance(part, bytes):
@@ -194,7 +197,7 @@ def _head(part: Part) -> tuple[str | None, str | None]:
 
 
 def _item(part: Part, variables: frozenset[str]) -> Item | None:
-    """None for what is no deployment."""
+    """Returns None for anything that is not a deployment."""
     if isinstance(part, Unreadable):
         return part
     if isinstance(part, bytes) and len(part) > MAX_DEPLOYMENT:

@@ -1,4 +1,4 @@
-"""The API's answers as values; what a field may hold, and what is left out and named."""
+"""Models of API responses: valid values of each field, and what is omitted."""
 
 from __future__ import annotations
 
@@ -25,24 +25,23 @@ DropReason = Literal[
 ]
 DROP_REASONS: tuple[DropReason, ...] = get_args(DropReason)
 
-REVISION_VARIABLE = "TOGETHER_DEPLOYMENT_REVISION_ID"  # holds the deployment's current revision
-READY_STATUS = "Running"  # with replica_ready_since set; "Running" alone is not ready yet
-QUEUE_METRIC = "QueueBacklogPerWorker"  # the autoscaling metric that reads a queue
+REVISION_VARIABLE = "TOGETHER_DEPLOYMENT_REVISION_ID"  # its value is the current revision
+READY_STATUS = "Running"  # together with replica_ready_since; "Running" alone is not ready
+QUEUE_METRIC = "QueueBacklogPerWorker"  # the autoscaling metric of queues
 MAX_LABEL = 1024  # characters of a label value
 MAX_MESSAGE = 300  # characters of a replica's message, for the status page
 MAX_ENTRIES = 1000  # volumes, model mounts or environment variables of one deployment
-MAX_COUNT = 2**53  # above it a float is no longer exact; also far from where GiB in bytes overflow
-# Control characters other than a line feed, which the format escapes: some parsers end a line at them. A lone surrogate
-# has no UTF-8 form.
+MAX_COUNT = 2**53  # exact as a float, and far below the overflow of GiB in bytes
+# Control characters other than line feed, which the format escapes: some parsers end a line there. Lone surrogates
+# cannot be encoded in UTF-8.
 _UNPRINTABLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Something an answer brought that /metrics leaves out. `field`: where, in the API's terms; empty for the whole.
-
-    `reason`: a label value of together_project_items_dropped."""
+    """A part of a response that /metrics omits. `field`: its path in the API's terms; empty for the whole. `reason`: a
+    label value of together_project_items_dropped."""
 
     reason: DropReason
     field: str = ""
@@ -57,7 +56,8 @@ def _first_entries(value: object, info: ValidationInfo) -> object:
 
 
 def _text(value: object, info: ValidationInfo) -> object:
-    """A string fit for a label; None for an empty one, which Prometheus could not tell from an absent one."""
+    """Returns a valid label value. Empty strings become None, because Prometheus does not distinguish them from absent
+    labels."""
     if not isinstance(value, str):
         return value
     if len(value) > MAX_LABEL:
@@ -68,7 +68,7 @@ def _text(value: object, info: ValidationInfo) -> object:
 
 
 def printable(text: str) -> str:
-    """Without control characters (a line feed is kept) and lone surrogates."""
+    """Replaces control characters except line feed, and lone surrogates."""
     return text if text.isprintable() else _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -79,12 +79,12 @@ def _message(value: object) -> object:
 
 
 def _number(value: object) -> object:
-    """Numbers come as strings too, in the API documentation's own sample."""
+    """Accepts numbers in strings, which the API's documentation uses too."""
     return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
 def _unix_time(value: object) -> object:
-    """Seconds since 1970; None for an unset time. Raises ValueError where it is no time."""
+    """Returns seconds since 1970; None for an unset time. Raises ValueError for invalid times."""
     if value is None or value == "":
         return None
     if not isinstance(value, str):
@@ -93,7 +93,7 @@ def _unix_time(value: object) -> object:
 
 
 def _ready_since(value: object, info: ValidationInfo) -> float | str | None:
-    """A plain string in the API's schema. A replica with any value in it is ready, even if it is no time."""
+    """A plain string in the API's schema. Any value means that the replica is ready, even if it is not a valid time."""
     if not value:
         return None
     try:
@@ -111,13 +111,13 @@ def _note(info: ValidationInfo, reason: DropReason, count: int = 1) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`variables`: names of environment variables whose value is kept. `noted`: what is left out while reading."""
+    """`variables`: environment variables whose values are kept. `noted`: what was omitted while reading."""
 
     variables: frozenset[str]
     noted: list[Dropped]
 
 
-UNREADABLE = "unreadable"  # a time that is set and cannot be read
+UNREADABLE = "unreadable"  # a time that is set but invalid
 Text = Annotated[str | None, BeforeValidator(_text)]
 Message = Annotated[str | None, BeforeValidator(_message)]
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False), BeforeValidator(_number)]
@@ -128,14 +128,14 @@ Entry = TypeVar("Entry")
 Entries = Annotated[tuple[Entry, ...] | None, BeforeValidator(_first_entries)]
 
 
-# Every field may be absent or null; fields this version does not know are passed over. Dataclasses, because a fleet of
-# pydantic's models takes five times the memory.
+# All fields may be absent or null; unknown fields are ignored. Dataclasses, because pydantic's models need five times
+# the memory.
 _TOLERANT = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
 
 @answer(frozen=True, slots=True, config=_TOLERANT)
 class Autoscaling:
-    """The three autoscaling configurations of the API in one. `model`: the queue's name, of the queue's only."""
+    """The API's three autoscaling configurations combined. `model`: name of the queue, for scaling by queue only."""
 
     metric: Text = None
     target: Number | None = None
@@ -145,8 +145,8 @@ class Autoscaling:
 
 @answer(frozen=True, slots=True, config=_TOLERANT)
 class EnvironmentVariable:
-    """A variable's name, and its secret's name and expiry. No value is kept but the revision's and those that the
-    configuration names; never one beside a secret."""
+    """Name of a variable, with name and expiry of its secret. Only the values of the revision and of configured
+    variables are kept, and never one next to a secret."""
 
     name: Text = None
     value: Text = Field(default=None, repr=False)
@@ -181,7 +181,7 @@ class ModelMount:
 
 @answer(frozen=True, slots=True, config=_TOLERANT)
 class Replica:
-    """One value of `replica_events`."""
+    """A value of `replica_events`."""
 
     image: Text = None
     replica_ready_since: ReadySince = None
@@ -195,18 +195,18 @@ class Replica:
 
     @property
     def is_ready(self) -> bool:
-        """Ready as the official client counts it: Running, with any text in replica_ready_since."""
+        """Ready as in the official client: Running with any value in replica_ready_since."""
         return self.replica_status == READY_STATUS and self.replica_ready_since is not None
 
     @property
     def ready_timestamp(self) -> float | None:
-        """Seconds since 1970; None where replica_ready_since is unset or no time."""
+        """Seconds since 1970; None if replica_ready_since is unset or not a valid time."""
         return None if isinstance(self.replica_ready_since, str) else self.replica_ready_since
 
 
 @answer(frozen=True, slots=True, config=_TOLERANT)
 class Deployment:
-    """`GET /deployments/{id}`, and one item of `GET /deployments`."""
+    """`GET /deployments/{id}`, or an item of `GET /deployments`."""
 
     autoscaling: Autoscaling | None = None
     capacity_type: Text = None
@@ -232,18 +232,18 @@ class Deployment:
 
     @property
     def revision(self) -> str | None:
-        """The current revision, from the environment variable that carries it; None where it is not sent."""
+        """The current revision, from an environment variable; None if it is not sent."""
         variables = self.environment_variables or ()
         return next((v.value for v in variables if v.name == REVISION_VARIABLE), None)
 
     @property
     def plain_variables(self) -> dict[str, str]:
-        """The values that were kept, by variable."""
+        """Kept values by variable."""
         return {v.name: v.value for v in self.environment_variables or () if v.name is not None and v.value is not None}
 
     @property
     def queue(self) -> str | None:
-        """The name of the queue that scales this deployment; None where none does."""
+        """Name of the queue that scales this deployment, or None."""
         scaling = self.autoscaling
         if scaling is None or scaling.metric != QUEUE_METRIC:
             return None
@@ -263,7 +263,7 @@ class Queue:
 
 @answer(frozen=True, slots=True, config=_TOLERANT)
 class Revision:
-    """One item of `GET /deployments/{id}/revisions`."""
+    """An item of `GET /deployments/{id}/revisions`."""
 
     action: Text = None
     activated_at: Timestamp = None

@@ -1,4 +1,4 @@
-"""Limits the requests of one API key: evenly spaced, and paused where the API asks for it."""
+"""Rate limit of one API key: evenly spaced requests, and pauses requested by the API."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from exporter.api.errors import ApiError, RateLimited
 
 MAX_PAUSE = 300.0  # s; a Retry-After of ten hours must not blind the monitoring for ten hours
 TIMER_SLACK = 0.005  # s; event loop timers may fire this much early
-BACKED_OFF_POLLS = 1.5  # poll intervals of pause after a 429 without Retry-After: skips at least every other poll
-PROJECT = ""  # the scope of requests that every project needs
+BACKED_OFF_POLLS = 1.5  # poll intervals of pause after a 429 without Retry-After; skips at least every other poll
+PROJECT = ""  # scope of requests that are not opt-in
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A GET below the base URL. `path`: percent-encoded.
+    """A GET request below the base URL. `path`: percent-encoded.
 
-    `scope`: PROJECT, or the opt-in fetch that the request belongs to, which must not delay the others."""
+    `scope`: PROJECT, or the opt-in fetch of the request, which must not delay others."""
 
     path: str
     query: tuple[tuple[str, str], ...] = ()
@@ -27,23 +27,23 @@ class Request:
 
 
 class RateLimit:
-    """Outlives the clients of a project, because a reload must not reset it.
+    """Outlives a project's clients, because a reload must not reset it.
 
-    `requests_per_second`: never exceeded, may be changed. `clock`: monotonic seconds.
+    `requests_per_second`: never exceeded; may be changed. `clock`: monotonic seconds.
 
-    A 429 pauses the project; from an opt-in endpoint, its fetch alone. Other errors that ask for a pause pause only
-    the same request."""
+    A 429 pauses the project; from an opt-in endpoint, only its fetch. Other errors with a `Retry-After` pause only the
+    same request."""
 
     def __init__(self, requests_per_second: float, clock: Callable[[], float]) -> None:
         self.requests_per_second = requests_per_second
         self._clock = clock
         self._next_turn = float("-inf")
-        self._waiting = asyncio.Lock()  # first in, first out; a cancelled request leaves no gap
-        self._waiting_opt_in = asyncio.Lock()  # of these only one at a time waits with the others
-        self._pauses: dict[str | Request, tuple[float, ApiError]] = {}  # by scope or request: until when, and why
+        self._waiting = asyncio.Lock()  # first in, first out; a cancelled request uses no slot
+        self._waiting_opt_in = asyncio.Lock()  # of opt-in requests only one at a time waits with the others
+        self._pauses: dict[str | Request, tuple[float, ApiError]] = {}  # end and cause, by scope or request
 
     def note(self, request: Request, error: ApiError, interval: float) -> None:
-        """Pauses as the error asks for, at most MAX_PAUSE. `interval`: seconds between two polls of the request."""
+        """Pauses as requested by the error, at most MAX_PAUSE. `interval`: seconds between two polls of the request."""
         limited = isinstance(error, RateLimited)
         pause = error.retry_after or (BACKED_OFF_POLLS * interval if limited else 0.0)
         if pause:
@@ -52,7 +52,7 @@ class RateLimit:
             self._pauses[paused] = (until, error)
 
     async def turn(self, request: Request) -> None:
-        """Returns when the request may be sent. During a pause, raises its cause."""
+        """Waits until the request may be sent. During a pause, raises its cause."""
         async with contextlib.nullcontext() if request.scope == PROJECT else self._waiting_opt_in, self._waiting:
             self._check(request)
             now = self._clock()

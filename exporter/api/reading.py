@@ -1,4 +1,4 @@
-"""JSON of the API to its models, tolerantly: invalid values are omitted and named, the rest is kept."""
+"""Parses JSON of the API into models: invalid values are omitted and reported, the rest is kept."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ MAX_DEPLOYMENT = 2**20  # bytes of one deployment's JSON
 NO_VARIABLES: frozenset[str] = frozenset()
 BOM = b"\xef\xbb\xbf"
 
-Path = tuple[Any, ...]  # keys and positions that lead to a value
+Path = tuple[Any, ...]  # keys and list positions
 Answer = TypeVar("Answer", Deployment, Queue, Revision)
 _DEPLOYMENT, _QUEUE, _REVISION = TypeAdapter(Deployment), TypeAdapter(Queue), TypeAdapter(Revision)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A deployment and the omitted parts of its JSON. `unreadable_replicas`: names of replicas that are listed, but
-    not in `replica_events` because nothing about them could be read."""
+    """A deployment and the omitted parts of its JSON. `unreadable_replicas`: listed replicas without any valid field;
+    they are missing in `replica_events`."""
 
     deployment: Deployment
     dropped: tuple[Dropped, ...] = ()
@@ -42,10 +42,10 @@ class Reading:
 
 
 def read_deployment(body: bytes, variables: frozenset[str] = NO_VARIABLES) -> Reading:
-    """One deployment from a response body. `variables`: those whose value is kept.
+    """Reads a deployment from a response body. `variables`: environment variables whose values are kept.
 
-    Raises InvalidResponse where the body is too large, no JSON object, or one
-    of something else: an error in a 200 must not pass for a deployment of which nothing is known any more."""
+    Raises InvalidResponse if the body is too large, not a JSON object, or something else: an error object with status
+    200 is not a deployment without data."""
     if len(body) > MAX_DEPLOYMENT:
         raise too_large(len(body))
     raw = _object(read_json(body))
@@ -55,12 +55,12 @@ def read_deployment(body: bytes, variables: frozenset[str] = NO_VARIABLES) -> Re
 
 
 def too_large(size: int) -> InvalidResponse:
-    """`size`: of the deployment's JSON, in bytes."""
+    """`size`: of the deployment's JSON in bytes."""
     return InvalidResponse(f"deployment exceeds {MAX_DEPLOYMENT:,} bytes of JSON: {size:,} bytes")
 
 
 def read_queue(body: bytes) -> Queue:
-    """A queue's counts. Raises InvalidResponse where the body is no JSON object with a queue's counts."""
+    """Reads the counts of a queue. Raises InvalidResponse if the body is not a JSON object with counts."""
     queue = _tolerant(_QUEUE, _object(read_json(body)))[0]
     if queue.messages_waiting is None and queue.messages_running is None:
         raise InvalidResponse("response has no field of queue metrics")
@@ -68,7 +68,7 @@ def read_queue(body: bytes) -> Queue:
 
 
 def read_revision(body: bytes) -> Revision:
-    """The newest revision, which is the first of the list. Raises InvalidResponse where there is none."""
+    """Reads the newest revision, the first of the list. Raises InvalidResponse if the list is empty."""
     data = _object(read_json(body)).get("data")
     if not isinstance(data, list) or not data:
         raise InvalidResponse("response lists no revisions")
@@ -85,8 +85,8 @@ def read_json(body: bytes) -> object:
 
 
 def read_lenient_json(body: bytes, hook: Callable[[list[tuple[str, Any]]], object] | None = None) -> object:
-    """Python's own parser: slower, but one odd string or number must not cost the others. `hook` makes an object of its
-    pairs. Raises InvalidResponse, and what the hook raises."""
+    """Uses Python's own parser: slower, but a single invalid string or number does not invalidate the others. `hook`:
+    builds an object from its pairs. Raises InvalidResponse, and the hook's exceptions."""
     try:
         text = body.decode(errors="replace")
         return json.loads(text, strict=False, parse_int=_any_int, object_pairs_hook=hook)
@@ -95,7 +95,7 @@ def read_lenient_json(body: bytes, hook: Callable[[list[tuple[str, Any]]], objec
 
 
 def _any_int(digits: str) -> float:
-    """A JSON integer of any length; one that no counter can have becomes a float, or infinity."""
+    """Parses a JSON integer of any length; very large ones become a float or infinity."""
     return int(digits) if len(digits) < 19 else float(digits)  # noqa: PLR2004 - 19 digits leave 64 bits
 
 
@@ -106,7 +106,7 @@ def _object(value: object) -> dict[str, Any]:
 
 
 def read_object(raw: dict[str, Any], variables: frozenset[str] = NO_VARIABLES) -> Reading:
-    """One deployment from its JSON object."""
+    """Reads a deployment from its JSON object."""
     deployment, dropped, refused = _tolerant(_DEPLOYMENT, raw, variables)
     replicas = (path[1] for path in refused if len(path) == 2 and path[0] == "replica_events")  # noqa: PLR2004
     return Reading(deployment, dropped, frozenset(printable(name) for name in replicas if name))
@@ -115,9 +115,10 @@ def read_object(raw: dict[str, Any], variables: frozenset[str] = NO_VARIABLES) -
 def _tolerant(
     model: TypeAdapter[Answer], raw: dict[str, Any], variables: frozenset[str] = NO_VARIABLES
 ) -> tuple[Answer, tuple[Dropped, ...], Sequence[Path]]:
-    """The model without invalid values, or without the fields that contain them; what was omitted; its paths.
+    """Returns the model without invalid values, or without the fields that contain them; the omitted parts; their
+    paths.
 
-    Raises InvalidResponse if that does not help."""
+    Raises InvalidResponse if neither is valid."""
     refused: list[Path] = []
     rest = raw
     for depth in (None, None, 1, 1):
@@ -128,7 +129,7 @@ def _tolerant(
         except ValidationError as error:
             problems = error.errors(include_url=False, include_context=False, include_input=False)
         if any(problem["type"] == "string_unicode" for problem in problems):
-            rest = _with_printable_keys(rest)  # an odd name of a field that this version does not know
+            rest = _with_printable_keys(rest)  # an invalid name of an unknown field
             continue
         wrong = sorted({_known_part(rest, problem["loc"])[:depth] for problem in problems}, key=str)
         refused += wrong
@@ -137,14 +138,14 @@ def _tolerant(
 
 
 def _field(path: Path) -> str:
-    """The path in the API's own words: `*` for list positions and for replica names, which come and go."""
+    """Formats a path in the API's terms, with `*` for list positions and replica names."""
     named = path[0] == "replica_events"
     steps = ["*" if isinstance(step, int) or (named and depth == 1) else step for depth, step in enumerate(path)]
     return ".".join(steps)
 
 
 def _known_part(raw: Any, path: Path) -> Path:
-    """As much of pydantic's path as exists in the answer; for a dict's key it appends a word of its own."""
+    """Returns the part of pydantic's path that exists in the response; pydantic appends its own markers."""
     for depth, step in enumerate(path):
         try:
             raw = raw[step]
@@ -160,7 +161,7 @@ def _with_printable_keys(raw: Any) -> Any:
 
 
 def _without(raw: Any, paths: Iterable[Path]) -> Any:
-    """A copy of the answer that lacks the values at the paths."""
+    """Returns a copy without the values at the paths."""
     below: dict[Any, list[Path]] = defaultdict(list)
     for head, *rest in paths:
         below[head].append(tuple(rest))

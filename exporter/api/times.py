@@ -1,4 +1,4 @@
-"""The API's timestamps: ISO 8601 as everyone writes it, and as Go prints it."""
+"""Parses timestamps of the API: ISO 8601, and the format that Go prints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TIME = re.compile(
 
 
 def parse_time(text: str) -> float | None:
-    """Seconds since 1970, UTC where no zone is named; None for an unset one. Raises ValueError."""
+    """Returns seconds since 1970, in UTC if there is no time zone; None if unset. Raises ValueError."""
     text = text.strip()
     try:
         parsed = datetime.fromisoformat(text.upper())
@@ -25,7 +25,7 @@ def parse_time(text: str) -> float | None:
 
 
 def _lenient(text: str) -> datetime:
-    """Also `2026-10-01 10:00:00 +0000 UTC`, a 60th second and the hour 24, which Python does not read."""
+    """Accepts `2026-10-01 10:00:00 +0000 UTC`, second 60 and hour 24, which Python does not."""
     match = _TIME.fullmatch(text)
     if match is None:
         raise ValueError("not a timestamp")

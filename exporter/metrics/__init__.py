@@ -1,1 +1,1 @@
-"""From records to the text that Prometheus reads."""
+"""Renders records in the formats that Prometheus reads."""

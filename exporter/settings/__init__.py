@@ -1,1 +1,1 @@
-"""The configuration: command line, environment, file and defaults become settings, or problems that name their hint."""
+"""The configuration: merges command line, environment, file and defaults into settings, or reports all problems."""

@@ -1,4 +1,4 @@
-"""Addresses to listen on, as Go programs take them: `:10170`, `127.0.0.1:10170`, `[::1]:10170`, `localhost:10170`."""
+"""Parses listen addresses in Go's syntax: `:10170`, `127.0.0.1:10170`, `[::1]:10170`, `localhost:10170`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ MAX_PORT = 65535
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`host`: empty for every address, IPv4 and IPv6. `port`: 0 takes a free one."""
+    """`host`: empty for all addresses, IPv4 and IPv6. `port`: 0 for any free port."""
 
     host: str
     port: int
 
 
 def parse(text: str) -> Address:
-    """Raises ValueError with what to do."""
+    """Parses an address. Raises ValueError with a hint."""
     host, colon, port = text.strip().rpartition(":")
     if not colon or not (port.isascii() and port.isdecimal()):
         raise ValueError(f'"{text}" has no port; write one such as :10170 or 127.0.0.1:10170')

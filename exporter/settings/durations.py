@@ -1,4 +1,4 @@
-"""Durations as Prometheus writes them: 500ms, 30s, 5m, 1h30m."""
+"""Parses and formats durations in Prometheus' syntax: 500ms, 30s, 5m, 1h30m."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DURATION = re.compile("".join(rf"(?:([0-9]{{1,15}}){unit})?" for unit in UNITS)
 
 
 def parse(text: object) -> float:
-    """Seconds, above 0. Raises ValueError with the hint."""
+    """Returns seconds, above 0. Raises ValueError with a hint."""
     if isinstance(text, int | float) and not isinstance(text, bool):
         raise ValueError(f'"{text}" has no unit; write {text}s')
     if not isinstance(text, str):
@@ -30,7 +30,7 @@ def parse(text: object) -> float:
 
 
 def show(seconds: float) -> str:
-    """The shortest such text: 90.0 is 1m30s."""
+    """Returns the shortest form: 90.0 is 1m30s."""
     left = round(seconds * 1000)
     parts = []
     for name, unit in UNITS.items():

@@ -1,4 +1,4 @@
-"""Environment variables as people set them: blanks around a value are ignored, what cannot be meant is refused."""
+"""Reads environment variables: ignores surrounding whitespace and rejects invalid values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ SERVICE_LINK = re.compile(rf"{ENV_PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)
 
 
 def value(environ: Mapping[str, str], variable: str) -> str | None:
-    """Without the blanks around it; None where the variable is not set. Raises ValueError with what to do."""
+    """Returns the value without surrounding whitespace, or None if the variable is not set. Raises ValueError with a
+    hint."""
     text = environ.get(variable)
     if text is None:
         return None
@@ -34,7 +35,7 @@ def value(environ: Mapping[str, str], variable: str) -> str | None:
 
 
 def settings(environ: Mapping[str, str]) -> tuple[dict[str, str], list[Problem]]:
-    """The variables that set a key, by name, and a problem for each one that cannot."""
+    """Returns the variables that set a configuration key, by name, and one problem for each invalid variable."""
     values, problems = {}, []
     known_variables = set(_known_variables())
     for name in sorted(environ):
@@ -82,14 +83,14 @@ def _unknown(name: str, known_variables: set[str]) -> str:
 
 
 def _plain(name: str) -> str:
-    """Without the prefix, and with single underscores."""
+    """Returns the name without the prefix and with single underscores."""
     return re.sub("_+", "_", name.upper().removeprefix(ENV_PREFIX))
 
 
 def _known_variables() -> Iterator[str]:
     yield FILE_VARIABLE
     for path, section in SECTIONS.items():
-        if "projects" not in path:  # a list: its keys have no variables
+        if "projects" not in path:  # keys of list items have no variables
             yield from _variables(path, section)
 
 

@@ -1,4 +1,4 @@
-"""The YAML file as plain values, with the line of each key; whatever is wrong with it is a ConfigError."""
+"""Reads the YAML file as plain values with the line of each key. Raises ConfigError for any problem."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KeyPath = tuple[str | int, ...]
 MAX_FILE_SIZE = 8 * 2**20  # bytes; 100,000 deployments by name are 3 MiB
 MAX_VALUES = 300_000  # after aliases and merge keys are expanded
 MAX_DEPTH = 50  # nesting; the configuration needs 7
-NO_CHARACTER = "found invalid Unicode character escape code"  # libyaml's words for a lone surrogate
+NO_CHARACTER = "found invalid Unicode character escape code"  # libyaml's message for a lone surrogate
 YAML_TAG = "tag:yaml.org,2002:"
 PLAIN_TAGS = frozenset({f"{YAML_TAG}{kind}" for kind in ("null", "bool", "int", "float", "str", "timestamp", "merge")})
 
@@ -26,7 +26,7 @@ FastLoader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
-    """`name` as configured; `lines`: the line of each key and list item, from 1; `invalid`: problems of single values,
+    """`name`: as configured. `lines`: line of each key and list item, from 1. `invalid`: problems of single values,
     which are None in `values`."""
 
     name: str = ""
@@ -35,7 +35,7 @@ class ConfigFile:
     invalid: dict[KeyPath, str] = field(default_factory=dict)
 
     def line(self, path: KeyPath) -> int | None:
-        """Of the key, or of the nearest one above it; None where the file has none of them."""
+        """Returns the line of the key, or of its closest parent in the file; None if there is neither."""
         return next((self.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.lines), None)
 
     def problem(self, path: KeyPath, message: str) -> Problem:
@@ -55,7 +55,7 @@ def read(name: str, loader_class: type[Any] = FastLoader) -> ConfigFile:
 
 
 def read_partially(name: str, loader_class: type[Any] = FastLoader) -> ConfigFile:
-    """As `read`, but lists invalid values instead of raising, so that all problems are reported at once."""
+    """Like `read`, but returns invalid values instead of raising, so that all problems are reported at once."""
     try:
         return _parse(name, read_text(name, MAX_FILE_SIZE), loader_class)
     except Unreadable as error:
@@ -73,7 +73,7 @@ def _parse(name: str, text: str, loader_class: type[Any]) -> ConfigFile:
     except yaml.reader.ReaderError as error:
         at = text.encode()[: error.position].count(b"\n") + 1
         raise _Refused("has a control character, which YAML does not allow; remove it", at) from None
-    except yaml.MarkedYAMLError as error:  # its own text would quote the line, which may hold a key
+    except yaml.MarkedYAMLError as error:  # its message would quote the line, which may contain a key
         if loader_class is not yaml.SafeLoader and error.problem == NO_CHARACTER:
             return _parse(name, text, yaml.SafeLoader)  # reads it, so that the key can be named
         line = min(error.problem_mark.line, text.count("\n")) + 1 if error.problem_mark else None
@@ -93,14 +93,15 @@ class _Refused(Exception):
 
 
 class _Composer:
-    """The parser's events as nodes. An anchor may be defined twice: the nearest one above counts, as YAML says."""
+    """Builds nodes from the parser's events. If an anchor is defined twice, an alias refers to the preceding one, as in
+    the YAML specification."""
 
     def __init__(self, loader: Any) -> None:
         self._loader = loader
         self._anchors: dict[str, yaml.Node] = {}
 
     def document(self) -> yaml.Node | None:
-        """None where the file is empty."""
+        """Returns the root node; None if the file is empty."""
         self._loader.get_event()  # the stream's start
         if self._loader.check_event(yaml.StreamEndEvent):
             return None
@@ -148,7 +149,7 @@ class _Composer:
 
 
 class _Reader:
-    """Nodes as plain values. Every value is counted, so that nested aliases cannot multiply without end."""
+    """Converts nodes to plain values. Counts every value, so that nested aliases cannot multiply without limit."""
 
     def __init__(self, name: str, loader: Any) -> None:
         self._loader = loader
@@ -189,7 +190,8 @@ class _Reader:
         return values
 
     def _pairs(self, node: yaml.MappingNode, path: KeyPath, depth: int) -> dict[str, tuple[yaml.Node, yaml.Node]]:
-        """Keys of its own override those of `<<`; of several merged mappings the first one with a key counts."""
+        """A mapping's own keys override those of `<<`; of several merged mappings, the first one with the key takes
+        precedence."""
         own: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         merged: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         for key_node, value in node.value:
@@ -216,7 +218,7 @@ class _Reader:
         return [self._pairs(each, path, depth + 1) for each in nodes]
 
     def _scalar(self, node: yaml.ScalarNode) -> tuple[Any, str]:
-        """The value, or None and its problem."""
+        """Returns the value, or None and its problem."""
         kind = node.tag.removeprefix(YAML_TAG)
         if node.tag not in PLAIN_TAGS:
             return None, "has a YAML tag that is not supported; put it in quotes if it is text"

@@ -1,4 +1,4 @@
-"""Where a project's API key comes from. Nothing here prints a key."""
+"""Reads API keys from their sources. Never prints a key."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ MAX_KEY_FILE = 64 * 2**10  # bytes
 
 
 class KeyUnusable(Exception):
-    """There is no key where one should be; the text says why and never holds it."""
+    """The API key is missing or invalid. The message gives the reason and never contains the key."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeySource:
-    """One of a file, which is read each time so that a key can be rotated, or a value known from the start."""
+    """Source of a key: a file, which is read for each request so that the key can be rotated, or a fixed value."""
 
     file: str | None = None
     value: SecretStr | None = field(default=None, repr=False)
 
     def read(self) -> str:
-        """The key. Raises KeyUnusable."""
+        """Returns the key. Raises KeyUnusable."""
         if self.file is None:
             return _checked(self.value.get_secret_value() if self.value else "", "the API key")
         try:
@@ -41,16 +41,15 @@ class KeySource:
 
 
 class KeyReader:
-    """Reads one project's key beside the event loop.
-
-    While a file hangs, as on a network file system that is gone, all callers wait for the one read that hangs."""
+    """Reads a project's key in a thread. While a read hangs, for example on a network file system, all callers wait for
+    that read instead of starting more."""
 
     def __init__(self, source: KeySource) -> None:
         self._source = source
         self._reading: asyncio.Future[str] | None = None
 
     async def read(self) -> str:
-        """The key. Raises KeyUnusable."""
+        """Returns the key. Raises KeyUnusable."""
         if self._source.file is None:
             return self._source.read()
         if self._reading is None or self._reading.done():
@@ -89,7 +88,7 @@ def _checked(text: str, where: str) -> str:
 
 
 def is_open(file: str) -> bool:
-    """Whether everyone on the machine can read the file."""
+    """Returns whether all users of the machine can read the file."""
     try:
         return bool(Path(file).stat().st_mode & stat.S_IROTH)
     except OSError:

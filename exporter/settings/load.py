@@ -1,4 +1,5 @@
-"""Flags over environment over file over defaults, read in one go with all problems at once."""
+"""Loads the configuration with precedence command line, environment, file, default, and reports all problems at
+once."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ FILE_KEYS = ("api_key_file", "ca_file")  # of a project; relative to the configu
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration that can be run."""
+    """A valid configuration."""
 
     settings: Settings
     projects: tuple[Project, ...]
@@ -37,7 +38,8 @@ class Loaded:
     web: WebConfig = field(default_factory=WebConfig)
 
     def open_key_files(self) -> list[tuple[str, str]]:
-        """(project, file) for each file that holds a project's key and that everyone on the machine can read."""
+        """Returns (project, file) for each file that contains a project's key and can be read by all users of the
+        machine."""
         pairs = zip(self.projects, self.settings.projects, strict=True)
         files = [
             (project.name, project.key.file or (self.file if contents.api_key else "")) for project, contents in pairs
@@ -46,7 +48,7 @@ class Loaded:
 
 
 def load(options: Mapping[str, Any], file: str | None = None) -> Loaded:
-    """`options`: what the command line gave, nested as in the file. Raises ConfigError with every problem found."""
+    """`options`: from the command line, nested as in the file. Raises ConfigError with all problems."""
     contents, variables, problems = _sources(file)
     place = _Place(options, variables, contents)
     settings, misfits = _settings(options, variables, contents)
@@ -80,7 +82,7 @@ def _sources(file: str | None) -> tuple[ConfigFile, dict[str, str], list[Problem
 
 
 def _resolve_relative_paths(contents: ConfigFile) -> None:
-    """Relative paths in the file are relative to it, wherever the exporter was started."""
+    """Makes relative paths in the file relative to the file's directory."""
     folder = Path(contents.name).parent
     projects = contents.values.get("projects")
     sections: list[tuple[Any, tuple[str, ...]]] = [
@@ -168,30 +170,30 @@ def _remove(values: Any, path: KeyPath) -> None:
 
 
 def _is_within(path: KeyPath, others: Mapping[KeyPath, str]) -> bool:
-    """Whether the path is one of the others, or below one."""
+    """Returns whether the path equals one of the others or is below one."""
     return any(path[:length] in others for length in range(1, len(path) + 1))
 
 
 def _refused(error: ValidationError) -> list[tuple[KeyPath, str]]:
     details = error.errors(include_url=False, include_input=False)
-    paths = [d["loc"] for d in details]  # a list whose items are wrong is not, for that, too short
+    paths = [d["loc"] for d in details]  # a list with invalid items is not also too short
     deepest = [d for d in details if not any(p != d["loc"] and p[: len(d["loc"])] == d["loc"] for p in paths)]
     return [(_path(d["loc"]), message(d, KNOWN_KEYS)) for d in deepest]
 
 
 def _path(location: tuple[str | int, ...]) -> KeyPath:
-    """Without pydantic's own marks, such as the `[key]` of a mapping's key."""
+    """Removes pydantic's own markers, such as `[key]` for the key of a mapping."""
     return tuple(step for step in location if step != "[key]")
 
 
 def _sorted(problems: list[Problem]) -> list[Problem]:
-    """As they stand in the file; first those that stand in none."""
+    """Sorts by line; problems without a line come first."""
     return sorted(problems, key=lambda problem: problem.line or 0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Names the place that set a key: an option, a variable, or the file with its line."""
+    """Locates the source that set a key: an option, a variable, or the file and line."""
 
     options: Mapping[str, Any]
     variables: Mapping[str, str]
@@ -208,7 +210,7 @@ class _Place:
         return self.file.problem(path, text)
 
     def _is_option(self, path: KeyPath) -> bool:
-        """Options are keys at the top, or keys of a section; a list's items are the option's."""
+        """Top-level keys and keys of sections have options; keys of list items do not."""
         values: Any = self.options
         for step in path:
             if not isinstance(values, Mapping):

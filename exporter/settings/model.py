@@ -1,4 +1,4 @@
-"""Every setting, its type and its default."""
+"""All settings with their types and defaults."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from exporter.settings.durations import IN_JSON, Duration, parse
 ENV_PREFIX = "TOGETHER_EXPORTER_"
 DEFAULT_BASE_URL = "https://api.together.ai/v1"
 MIN_POLL_INTERVAL = 0.1  # s
-MAX_COUNT = 1_000_000  # of anything that is counted; what is above it is a slip of the hand
+MAX_COUNT = 1_000_000  # of counts; larger values are typing errors
 PATH = re.compile(r"((?!\.{1,2}(/|$))[\w.~-]+(/(?!\.{1,2}(/|$))[\w.~-]+)*)?", re.ASCII)  # what needs no escapes
 RESERVED_PATHS = frozenset({"/", "/-/healthy", "/-/ready", "/-/reload", "/api/v1/status", "/api/v1/sd"})
 
@@ -59,7 +59,7 @@ def _telemetry_path(path: str) -> str:
 
 
 def _route_prefix(prefix: str) -> str:
-    """With a slash at its start and none at its end; "" for no prefix."""
+    """Returns the prefix with a leading and without a trailing slash, or an empty string for no prefix."""
     path = prefix.strip("/")
     if not PATH.fullmatch(path):
         raise ValueError('must be a path of letters, digits and any of "-_.~/", such as /together')
@@ -72,7 +72,7 @@ def _listen_address(text: str) -> str:
 
 
 def _one_or_more(value: object) -> object:
-    """Text is one address, or a JSON list of them as a variable holds it; `[::1]:10170` is no JSON."""
+    """Accepts one address, or a JSON list of addresses from a variable; `[::1]:10170` is not valid JSON."""
     if not isinstance(value, str):
         return value
     try:
@@ -90,7 +90,7 @@ def _each_once(addresses: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _text_in_quotes(value: object) -> object:
-    """What YAML reads as something else, such as 12345, no or 12:30, would not be the name that was written."""
+    """Rejects values that YAML does not read as text, such as 12345, no and 12:30."""
     if not isinstance(value, str):
         raise ValueError("must be text; put it in quotes")
     return value
@@ -132,7 +132,7 @@ class _Section(BaseModel):
 
 
 class DeploymentSettings(_Section):
-    """One deployment to poll; a plain string in the file is its name."""
+    """A deployment to poll; a plain string in the file is its name."""
 
     model_config = ConfigDict(json_schema_extra=_or_a_name)
 
@@ -149,7 +149,7 @@ class DeploymentSettings(_Section):
 
 
 class LabelRuleSettings(_Section):
-    """Labels for the deployments whose name matches."""
+    """Labels of deployments whose name matches."""
 
     match: Pattern = Field(description="Regular expression (RE2, anchored) for the deployment name.")
     labels: LabelMap = Field(description="Labels of matching deployments.")
@@ -259,7 +259,7 @@ class ShardSettings(_Section):
 
 
 class Settings(BaseSettings):
-    """The whole configuration. Durations are seconds once read."""
+    """The complete configuration. Durations are in seconds."""
 
     model_config = SettingsConfigDict(
         extra="forbid",
@@ -311,5 +311,5 @@ SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
 
 
 def option_name(path: tuple[str, ...]) -> str:
-    """The command line option of a setting, in the Prometheus habit: --web.listen-address."""
+    """Returns the command line option of a setting in Prometheus' style, for example --web.listen-address."""
     return "--" + ".".join(path).replace("config_file", "config.file").replace("_", "-")

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration: where, what, and what to do. Never the value of a secret."""
+"""Problems of a configuration: location, reason and hint. Never contains a secret."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Problem:
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be run; as text, its first problem in one line."""
+    """An invalid configuration. The message is its first problem, in one line."""
 
     exit_code = EXIT_CODE
 
@@ -59,13 +59,13 @@ class ConfigError(Exception):
 
 
 def show_key(path: Sequence[str | int]) -> str:
-    """`projects[0].name` from ("projects", 0, "name")."""
+    """Returns `projects[0].name` for ("projects", 0, "name")."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return text.removeprefix(".")
 
 
 def message(error: ErrorDetails, known_keys: Mapping[tuple[str, ...], Sequence[str]]) -> str:
-    """The hint for one of pydantic's errors; `known_keys`: the keys of each section, for suggestions."""
+    """Returns a message with a hint for a pydantic error. `known_keys`: keys of each section, for suggestions."""
     kind = error["type"]
     if kind == "value_error":
         return str(error["ctx"]["error"])

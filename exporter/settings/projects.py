@@ -1,4 +1,4 @@
-"""Projects with everything filled in: what one does not set comes from the general settings or the environment."""
+"""Resolves projects: values that a project does not set come from the general settings or the environment."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from exporter.settings.problems import Problem
 from exporter.settings.proxies import ProxyRefused, proxy_for
 from exporter.settings.urls import base_url
 
-API_KEY_VARIABLE, BASE_URL_VARIABLE = "TOGETHER_API_KEY", "TOGETHER_BASE_URL"  # of Together's own SDK
+API_KEY_VARIABLE, BASE_URL_VARIABLE = "TOGETHER_API_KEY", "TOGETHER_BASE_URL"  # the names of Together's SDK
 STALE_AFTER = 300.0  # s; the default
-STALE_POLLS = 3  # at least so many poll intervals, by default
+STALE_POLLS = 3  # minimum number of poll intervals, by default
 
 KeyPath = tuple[str | int, ...]
 Locate = Callable[[KeyPath, str], Problem]
@@ -30,10 +30,9 @@ Locate = Callable[[KeyPath, str], Problem]
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """One project, ready to be polled. Times are seconds; `deployments`: each one's interval, None discovers.
-
-    `proxy`: the proxy's URL, None for a direct connection. `tls`: None where nothing is encrypted. `include` and
-    `exclude`: for `settings.patterns`. Equal projects of two loads may go on with the same connections."""
+    """A project that is ready to be polled. Times are in seconds. `deployments`: interval of each deployment; None
+    discovers them. `proxy`: URL of the proxy, None for direct connections. `tls`: None if nothing is encrypted.
+    Projects of two loads that compare equal keep their connections at a reload."""
 
     name: str
     base_url: str
@@ -56,13 +55,13 @@ class Project:
 
     @property
     def requests_per_minute(self) -> float:
-        """Without retries, queues and revisions."""
+        """Requests per minute without retries, queues and revisions."""
         if self.fetch == "list" or self.deployments is None:
             return 60 / self.poll_interval
         return sum(60 / interval for interval in self.deployments.values())
 
     def wants(self, name: str) -> bool:
-        """Whether a discovered deployment of this name is exported."""
+        """Returns whether a discovered deployment of this name is exported."""
         included = not self.include or any(matches(pattern, name) for pattern in self.include)
         return included and not any(matches(pattern, name) for pattern in self.exclude)
 
@@ -91,7 +90,7 @@ def resolve(
 
 
 def key_place(section: ProjectSettings) -> str:
-    """Where the project's key comes from, as `check` prints it."""
+    """Describes the source of the project's key, for `check`."""
     if section.api_key_file is not None:
         return f"the file {section.api_key_file}"
     if section.api_key is not None:
@@ -100,7 +99,7 @@ def key_place(section: ProjectSettings) -> str:
 
 
 class _Resolver:
-    """One project. What cannot be resolved becomes a problem, and the project is not to be used.
+    """Resolves one project. A project with problems must not be used.
 
     `lacking`: keys of the project with invalid values, which the section lacks."""
 
@@ -214,7 +213,7 @@ class _Resolver:
         return source
 
     def _key_problem(self, variable: str, text: str | None) -> Problem:
-        """Of a variable that holds a key; `text` None where it is not set."""
+        """Returns the problem of a variable that contains a key. `text`: None if the variable is not set."""
         if self._section.api_key_env is not None:
             text = text or "is not set; set it to the project's API key"
             return self._locate(("api_key_env",), f"{variable} {text}")
@@ -243,7 +242,7 @@ def _conflicts(settings: Settings, invalid: Collection[KeyPath]) -> Iterator[tup
 
 
 def _misfits(section: ProjectSettings, project: Project) -> Iterator[tuple[KeyPath, str]]:
-    """Keys of one project that do not fit together."""
+    """Conflicts between keys of one project."""
     for name, count in Counter(d.name for d in section.deployments or ()).items():
         if count > 1:
             yield ("deployments",), f'"{name}" is listed {count} times; keep one'

@@ -1,4 +1,4 @@
-"""Which proxy a URL is fetched through, by the variables that curl, Go and Together's SDK read."""
+"""Selects the proxy of a URL from the variables that curl, Go and Together's SDK read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class ProxyRefused(Exception):
-    """`variable`: the one to correct. The text says what is wrong and what to do; never the value."""
+    """`variable`: the variable to correct. The message gives the reason and a hint, never the value."""
 
     def __init__(self, variable: str, message: str) -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class ProxyRefused(Exception):
 
 
 def proxy_for(url: str, environ: Mapping[str, str]) -> SecretStr | None:
-    """The proxy's URL, which may hold a password; None for a direct connection. Raises ProxyRefused."""
+    """Returns the proxy's URL, which may contain a password, or None for a direct connection. Raises ProxyRefused."""
     target = httpx.URL(url)
     port = target.port or DEFAULT_PORTS[target.scheme]
     if _is_local(target.host) or _is_exempt(target.host, port, environ):
@@ -56,13 +56,14 @@ def _checked(variable: str, text: str) -> str:
 
 
 def _is_local(host: str) -> bool:
-    """This machine itself: no proxy could reach it."""
+    """Returns whether the host is this machine, which no proxy can reach."""
     address = _address(host)
     return host == "localhost" if address is None else address.is_loopback
 
 
 def _is_exempt(host: str, port: int, environ: Mapping[str, str]) -> bool:
-    """By NO_PROXY as Go reads it: names with all below them, addresses, networks, each with or without a port."""
+    """Applies NO_PROXY as Go does: domains with their subdomains, addresses and networks, each with or without a
+    port."""
     text = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     return any(_covers(entry.lower(), host.lower().rstrip("."), port) for entry in re.split(r"[,\s]+", text) if entry)
 
@@ -81,7 +82,7 @@ def _covers(entry: str, host: str, port: int) -> bool:
 
 
 def _split_port(entry: str) -> tuple[str, str]:
-    """Host and port; of an IPv6 address only brackets tell them apart."""
+    """Returns host and port. An IPv6 address with a port needs brackets."""
     if entry.startswith("["):
         host, _, port = entry[1:].partition("]")
         return (f"{host}{port}", "") if port.startswith("/") else (host, port.removeprefix(":"))

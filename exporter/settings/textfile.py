@@ -1,4 +1,4 @@
-"""Reading small text files that users name: bounded, and never waiting for a pipe or a device."""
+"""Reads small text files named by users: limited in size, without blocking on pipes and devices."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ KINDS = {
 
 
 class Unreadable(Exception):
-    """The text says why the file cannot be used and what to do; it never holds the file's contents."""
+    """The message gives the reason and a hint, and never contains the file's contents."""
 
 
 def read_text(name: str, max_bytes: int) -> str:
-    """UTF-8 text without its byte order mark. Raises Unreadable."""
+    """Returns UTF-8 text without its byte order mark. Raises Unreadable."""
     try:
         return read_bytes(name, max_bytes).decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -27,7 +27,7 @@ def read_text(name: str, max_bytes: int) -> str:
 
 
 def read_bytes(name: str, max_bytes: int) -> bytes:
-    """The whole of a regular file. Raises Unreadable."""
+    """Returns the contents of a regular file. Raises Unreadable."""
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not block the open
     except (OSError, ValueError) as error:
@@ -48,5 +48,5 @@ def read_bytes(name: str, max_bytes: int) -> bytes:
 
 
 def _reason(error: OSError | ValueError) -> str:
-    """A path with a null byte is a ValueError."""
+    """Returns the reason of an OSError, or of the ValueError for a path with a null byte."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)

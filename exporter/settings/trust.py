@@ -1,4 +1,4 @@
-"""The certificate authorities that a project's API is verified with, as a TLS context built before anything runs."""
+"""Builds the TLS context that verifies a project's API."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from exporter.settings.textfile import Unreadable, read_bytes
 FILE_VARIABLE, DIRECTORY_VARIABLE = "SSL_CERT_FILE", "SSL_CERT_DIR"  # OpenSSL's
 MAX_BUNDLE = 16 * 2**20  # bytes; the usual bundle of all public authorities is 0.2 MiB
 MAX_CACHED = 256  # contexts
-HASHED_NAME = re.compile(r"[0-9a-f]{8}\.\d+")  # how OpenSSL finds a certificate in a directory
+HASHED_NAME = re.compile(r"[0-9a-f]{8}\.\d+")  # file names by which OpenSSL finds certificates in a directory
 
 
 class TrustRefused(Exception):
-    """`variable`: the one to correct, None for the project's `ca_file`. The text says what is wrong and what to do."""
+    """`variable`: the variable to correct; None for the project's `ca_file`. The message gives the reason and a
+    hint."""
 
     def __init__(self, variable: str | None, message: str) -> None:
         super().__init__(message)
@@ -28,7 +29,7 @@ class TrustRefused(Exception):
 
 
 def tls_context(ca_file: str | None, environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Equal files give the same object, so that a project that did not change compares equal after a reload.
+    """Returns the same object for equal files, so that an unchanged project compares equal after a reload.
 
     Raises TrustRefused."""
     if ca_file is not None:
@@ -74,7 +75,7 @@ def _context(file: str, digest: str, directories: str) -> ssl.SSLContext:  # noq
 
 @functools.cache
 def _system() -> ssl.SSLContext:
-    """The system's authorities; where it has none, those that come with httpx."""
+    """Uses the system's certificate authorities, or those of httpx if the system has none."""
     paths = ssl.get_default_verify_paths()
     hashed = os.listdir(paths.capath) if paths.capath else []
     if paths.cafile or any(map(HASHED_NAME.fullmatch, hashed)):

@@ -1,4 +1,4 @@
-"""URLs that the HTTP client can really use: what it, its IDNA library or the resolver would refuse is refused here."""
+"""Validates URLs: rejects those that the HTTP client, its IDNA library or the resolver would reject later."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ EXAMPLE = "https://api.together.ai/v1"
 
 
 def checked(text: str, schemes: tuple[str, ...], example: str = EXAMPLE) -> httpx.URL:
-    """Raises ValueError with what is wrong and what to do; the text never holds the URL, which may hold a password."""
+    """Raises ValueError with the reason and a hint. The message never contains the URL, which may contain a
+    password."""
     hint = f"write one such as {example}"
     if "://" not in text:
         raise ValueError(f"is not a URL; {hint}")
@@ -32,12 +33,12 @@ def checked(text: str, schemes: tuple[str, ...], example: str = EXAMPLE) -> http
 
 
 def _reason(error: Exception) -> str:
-    """httpx's own reason without what it quotes."""
+    """Returns httpx's reason without the quoted text."""
     return "invalid host name" if isinstance(error, UnicodeError) else re.split("[:,]", str(error))[0].lower()
 
 
 def base_url(text: str) -> str:
-    """The API's URL with its `/v1` and without a slash at the end, however it was given. Raises ValueError."""
+    """Returns the API's URL with `/v1` and without a trailing slash. Raises ValueError."""
     text = text.strip()
     url = checked(text, ("http", "https"))
     if url.userinfo:

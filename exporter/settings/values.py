@@ -14,7 +14,8 @@ NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def mistake(text: str) -> str | None:
-    """What is wrong with a value and what to do; None where nothing is. The value may be a secret: it is not shown."""
+    """Returns the reason why a value is invalid, with a hint, or None. Never contains the value, which may be a
+    secret."""
     if len(text) >= MIN_QUOTED and text[0] == text[-1] and text[0] in "\"'":
         return "has quotes around its value, as docker --env-file keeps them; remove the quotes"
     if UNEXPANDED.search(text):
@@ -23,7 +24,7 @@ def mistake(text: str) -> str | None:
 
 
 def unprintable(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
-    """Where keys and texts have what no name has, whatever they are for, and what to do."""
+    """Yields the paths of keys and texts with characters that are not allowed anywhere, with a hint."""
     if isinstance(value, str):
         if match := NO_TEXT.search(value):
             kind = "lone surrogate" if "\ud800" <= match[0] <= "\udfff" else "control character"

@@ -1,4 +1,4 @@
-"""The current web configuration: its files are checked for changes each time it is used."""
+"""The current web configuration; checks its files for changes each time it is used."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ log = structlog.get_logger()
 
 
 class WatchedWebConfig:
-    """`name` None: no file is configured. An invalid file keeps the previous configuration active."""
+    """`name`: None if no file is configured. If a changed file is invalid, the previous configuration stays active."""
 
     def __init__(self, name: str | None, first: WebConfig) -> None:
         self._name = name
         self._config = first
         self._stamp = _stamp(first.files)
         self._next_try = float("inf")
-        self.problem: str | None = None  # what is wrong with the file as it is now
+        self.problem: str | None = None  # problem of the current file
 
     def current(self) -> WebConfig:
-        """Costs a stat of each file."""
+        """Returns the current configuration. Calls stat on each file."""
         if self._name is None:
             return self._config
         stamp = _stamp(self._config.files)

@@ -1,4 +1,5 @@
-"""The web configuration file in the format of Prometheus' exporter-toolkit: TLS, client certificates, basic auth."""
+"""Reads the web configuration file in the format of Prometheus' exporter-toolkit: TLS, client certificates, basic
+auth."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ VERSIONS = {
     "TLS12": ssl.TLSVersion.TLSv1_2,
     "TLS13": ssl.TLSVersion.TLSv1_3,
 }
-# Go's names, which the format uses, and OpenSSL's. TLS 1.3 has suites of its own, which neither lets one choose.
+# Go's names, which the format uses, and OpenSSL's. TLS 1.3 has its own suites, which cannot be selected in either.
 CIPHERS = {
     "TLS_RSA_WITH_AES_128_CBC_SHA": "AES128-SHA",
     "TLS_RSA_WITH_AES_256_CBC_SHA": "AES256-SHA",
@@ -65,9 +66,8 @@ HEADERS = (
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """What a web configuration comes to. `tls` None: plain HTTP. `users`: bcrypt hashes by name; none lets everyone in.
-
-    `rate`: (seconds a request, burst) or None. `files`: those that were read, for noticing when they change."""
+    """An evaluated web configuration. `tls`: None for plain HTTP. `users`: bcrypt hashes by name; without users there
+    is no authentication. `rate`: (seconds per request, burst) or None. `files`: all files read, to detect changes."""
 
     tls: ssl.SSLContext | None = None
     allowed_sans: frozenset[str] = frozenset()
@@ -189,7 +189,7 @@ KNOWN_KEYS: dict[tuple[str, ...], tuple[str, ...]] = {
 
 
 def read(name: str) -> WebConfig:
-    """Raises ConfigError with everything that is wrong with the file or with the files it names."""
+    """Raises ConfigError with all problems of the file and of the files it references."""
     contents = config_file.read(name)
     try:
         parsed = WebConfigFile.model_validate(contents.values)
@@ -247,9 +247,8 @@ def _load_certificate(context: ssl.SSLContext, tls: TlsServerConfig, contents: C
 
 @contextlib.contextmanager
 def _as_file(text: str) -> Iterator[str]:
-    """The name of a file with this text while the context lasts: OpenSSL reads certificates and keys from files only.
-
-    It is in memory on Linux, so that a read-only file system is enough; elsewhere only its owner can read it."""
+    """Provides text as a file inside the context, because OpenSSL reads certificates and keys from files only. On Linux
+    the file is in memory, so that a read-only file system is sufficient; elsewhere only its owner can read it."""
     if hasattr(os, "memfd_create"):
         with os.fdopen(os.memfd_create("pem"), "wb", buffering=0) as file:
             file.write(text.encode())
@@ -273,7 +272,7 @@ def _load_client_authority(context: ssl.SSLContext, tls: TlsServerConfig, conten
 
 
 def _existing(contents: ConfigFile, key: str, folder: Path, name: str | None) -> str | None:
-    """The file as it is to be opened: relative ones lie beside the web configuration."""
+    """Returns the path of a file; relative paths are relative to the web configuration."""
     if name is None:
         return None
     path = str(folder / name)

@@ -1,1 +1,1 @@
-"""A fake Together API with a simulated fleet. It shares no code with the exporter that it tests."""
+"""A simulator of the Together API with a simulated fleet. Shares no code with the exporter."""

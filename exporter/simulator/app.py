@@ -1,4 +1,4 @@
-"""The API over a fleet: bearer key, faults on demand, the endpoints, a request ID on every answer."""
+"""The API as an ASGI application: bearer keys, injected faults, endpoints, request IDs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ JSON = "application/json"
 
 
 class Simulator:
-    """`clock`: simulated seconds since the start. `api_key` None: any bearer key opens. `faults` may change."""
+    """`clock`: simulated seconds since the start. `api_key`: None accepts any bearer key. `faults`: may be changed
+    while running."""
 
     def __init__(
         self, fleet: Fleet, clock: Callable[[], float], faults: Sequence[Fault] = (), api_key: str | None = None
@@ -51,7 +52,7 @@ class Simulator:
             return _error(error)
 
     async def _before(self, request: Request) -> Response | None:
-        """Advances the fleet to now; the answer where the key or a fault stands in the way."""
+        """Advances the fleet to the current time. Returns a response if the key is invalid or a fault applies."""
         now = self._clock()
         self.fleet.advance(now)
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
@@ -69,7 +70,8 @@ class Simulator:
 
 
 class RequestIds:
-    """Adds `x-request-id` to every answer, faults and unknown paths included. Equal runs give equal IDs."""
+    """Adds `x-request-id` to every response, including faults and unknown paths. Identical runs produce identical
+    IDs."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -87,7 +89,7 @@ class RequestIds:
 
 
 async def _body(request: Request) -> Mapping[str, Any]:
-    """The JSON object of a request that changes something. Raises ApiError."""
+    """Returns the JSON object of a request that changes something. Raises ApiError."""
     if request.method in {"GET", "HEAD"}:
         return {}
     try:

@@ -17,7 +17,7 @@ MAX_SPEED = 1_000_000  # simulated seconds per second
 
 
 def make(options: argparse.Namespace) -> Simulator:
-    """From the command line's --scenario, --deployments, --seed, --speed, --api-key. Raises ValueError."""
+    """Creates the simulator from --scenario, --deployments, --seed, --speed and --api-key. Raises ValueError."""
     chosen = _scenario(options.scenario)
     if options.deployments is not None:
         if not 1 <= options.deployments <= MAX_DEPLOYMENTS:
@@ -51,7 +51,7 @@ async def simulate(simulator: Simulator, scenario: str, sock: socket.socket) -> 
 
 
 def server(simulator: Simulator) -> uvicorn.Server:
-    """Ready to serve; it ends within a second of being asked to."""
+    """Returns a server that stops within a second when requested."""
     config = uvicorn.Config(
         simulator.app, loop="none", lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1
     )

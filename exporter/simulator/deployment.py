@@ -1,4 +1,4 @@
-"""One deployment: its replicas, rollouts, revisions and JSON."""
+"""A deployment: replicas, rollouts, revisions and JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AGE = 86_400.0  # s; how long before the start the deployments were created
 
 
 class Project(Protocol):
-    """The fleet, as far as a deployment needs it. Delays and `now` are simulated seconds."""
+    """Interface of the fleet for deployments. Delays and `now` are in simulated seconds."""
 
     @property
     def now(self) -> float: ...
@@ -32,7 +32,7 @@ class Project(Protocol):
 
 
 class Deployment:
-    """`body` is its JSON, kept until something changes."""
+    """`body`: its JSON, cached until a change."""
 
     def __init__(self, project: Project, scenario: DeploymentScenario, random: random.Random) -> None:
         self._project, self._random = project, random
@@ -60,7 +60,7 @@ class Deployment:
 
     @property
     def queue_name(self) -> str:
-        """The queue that scales it: the one that autoscaling names, else that of its own name."""
+        """Returns the name of the queue that scales it: from autoscaling, otherwise its own name."""
         scaling = self.spec.autoscaling
         return scaling.model or self.name if isinstance(scaling, QueueScaling) else self.name
 
@@ -69,7 +69,7 @@ class Deployment:
         return sum(replica.is_ready for replica in self.replicas.values())
 
     def begin(self) -> None:
-        """Its first replicas are ready at once; blocked ones are not."""
+        """Makes the initial replicas ready at once, except blocked ones."""
         for _ in range(self._desired):
             replica = self._new_replica()
             if reason := self.blocked_by():
@@ -78,7 +78,7 @@ class Deployment:
                 replica.become_ready()
 
     def apply(self, step: Step) -> None:
-        """Carries out one step of a timeline. Nothing happens to a deleted deployment."""
+        """Applies a step of a timeline. Steps of a deleted deployment are ignored."""
         if self.is_deleted:
             return
         self._apply_platform(step)
@@ -94,7 +94,7 @@ class Deployment:
         self.changed()
 
     def update(self, spec: Spec) -> None:
-        """As a client's update does: a new revision where replicas must change; limits apply at once."""
+        """Applies a client's update: creates a revision if replicas must be replaced; limits apply at once."""
         if spec.needs_rollout(self.spec):
             self._start_rollout(lambda now: self.history.add(spec, "update", now))
         else:
@@ -106,7 +106,7 @@ class Deployment:
         self.changed()
 
     def rollback(self, revision: Revision) -> None:
-        """Makes an earlier revision the active one; replicas that run it stay."""
+        """Activates an earlier revision; replicas that run it are kept."""
         if revision.id != self.revision.id:
             self._start_rollout(lambda now: self.history.activate(revision, "rollback", now))
             self._scale_within_limits()
@@ -122,7 +122,7 @@ class Deployment:
         self.changed()
 
     def unblock(self) -> None:
-        """What kept replicas from starting may be gone."""
+        """Restarts blocked replicas after a cause may have been removed."""
         for replica in self.current():
             if replica.reason in BLOCKED:
                 replica.start()
@@ -136,12 +136,12 @@ class Deployment:
         self.changed()
 
     def replica_ready(self) -> None:
-        """A rollout goes on by one replica each time a new one is ready."""
+        """Continues a rollout by one replica."""
         self.changed()
         self._continue_rollout()
 
     def blocked_by(self) -> str | None:
-        """The reason why a replica cannot start now."""
+        """Returns the reason why a replica cannot start, or None."""
         if self._project.expired_secret(self.spec):
             return "CreateContainerConfigError"
         return "Unschedulable" if self._no_capacity else None
@@ -152,7 +152,7 @@ class Deployment:
         return Details(replica.name, replica.image, self.spec.memory, volume, secret)
 
     def current(self) -> list[Replica]:
-        """Those that are not ending, oldest first."""
+        """Returns replicas that are not terminating, oldest first."""
         return [replica for replica in self.replicas.values() if not replica.is_ending]
 
     def status(self) -> str:
@@ -173,7 +173,7 @@ class Deployment:
         return self._body
 
     def as_json(self) -> dict[str, Any]:
-        """The API's item; what is unset or empty is left out, as the API does."""
+        """Returns the API's item; unset and empty fields are omitted, as in the API."""
         fields = {key: value for key, value in self.spec_json(self.revision).items() if value not in ([], {})}
         if not self.spec.gpu_count:
             del fields["gpu_count"]
@@ -192,7 +192,7 @@ class Deployment:
         }
 
     def spec_json(self, revision: Revision) -> dict[str, Any]:
-        """The fields of a revision's spec, the variables as the API completes them."""
+        """Returns the fields of a revision's spec, with the environment variables that the API adds."""
         variables = [{"name": REVISION_VARIABLE, "value": revision.id}]
         for variable in revision.spec.environment_variables:
             item = variable.model_dump(exclude_none=True)
@@ -205,7 +205,7 @@ class Deployment:
         self.scale(min(max(self._desired, self.spec.min_replicas), self.spec.max_replicas))
 
     def _apply_platform(self, step: Step) -> None:
-        """What is around the replicas: capacity, secrets, queues, the status."""
+        """Applies the environment: capacity, secrets, queues, status."""
         if step.fail is not None:
             self._failed = step.fail
         if step.queue is not None or step.queue_growth is not None:
@@ -258,7 +258,7 @@ class Deployment:
         self.changed()
 
     def _continue_rollout(self) -> None:
-        """While all updated replicas are ready: one outdated replica less, one updated replica more."""
+        """If all updated replicas are ready, replaces one outdated replica by an updated one."""
         if not self._rolling:
             return
         updated = [replica for replica in self.current() if replica.revision == self.revision.id]
@@ -272,7 +272,7 @@ class Deployment:
         self._rolling = not all(r.is_ready and r.revision == self.revision.id for r in self.current())
 
     def _least_useful(self) -> list[Replica]:
-        """Current replicas in the order in which they are given up: outdated, not ready, then the newest."""
+        """Returns current replicas in the order of removal: outdated ones, then those not ready, then the newest."""
         newest = self.current()[::-1]
         return sorted(newest, key=lambda r: (r.revision == self.revision.id, r.is_ready))
 

@@ -1,4 +1,4 @@
-"""What each endpoint answers, as functions of the fleet and the request."""
+"""Responses of the endpoints, as functions of the fleet and the request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEFAULT_LIMIT, MAX_LIMIT = 10, 100  # revision events in one answer
 
 
 class ApiError(Exception):
-    """An answer other than success."""
+    """A response other than success."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request, as far as an endpoint looks at it."""
+    """The parts of a request that endpoints use."""
 
     fleet: Fleet
     path: Mapping[str, str]
@@ -41,7 +41,7 @@ class Call:
     body: Mapping[str, Any]
 
     def deployment(self) -> Deployment:
-        """The one in the path, by name or ID. Raises ApiError."""
+        """Returns the deployment in the path, by name or ID. Raises ApiError."""
         return _present(self.fleet.find(self.path["id"]), "deployment")
 
 
@@ -114,7 +114,7 @@ def get_secret(call: Call) -> bytes:
 
 
 def update_secret(call: Call) -> bytes:
-    """A new value or a new time to live starts its expiry again. The value is not kept."""
+    """A new value or a new time to live restarts the expiry. The value is not stored."""
     secret = _present(call.fleet.secret(call.path["id"]), "secret")
     if call.body.get("name", secret.name) != secret.name:
         raise ApiError(400, "name: the simulator does not rename secrets")
@@ -143,7 +143,7 @@ def get_volume(call: Call) -> bytes:
 
 
 def get_health(call: Call) -> bytes:
-    """Of the deployment itself, as its load balancer forwards it."""
+    """Returns the deployment's health as its load balancer forwards it."""
     if not call.deployment().ready:
         raise ApiError(503, "no replica is ready")
     return _encoded({"status": "ok"})
@@ -183,7 +183,7 @@ def _number(query: Mapping[str, str], name: str, default: int) -> int:
 
 def _revision(deployment: Deployment, revision: Revision) -> dict[str, Any]:
     fields = deployment.spec_json(revision)
-    for unlisted in ("description", "model_mounts"):  # the SDK's revision does not have them
+    for unlisted in ("description", "model_mounts"):  # not part of the SDK's revision
         fields.pop(unlisted, None)
     return {
         "object": "revision",

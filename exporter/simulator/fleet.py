@@ -1,4 +1,4 @@
-"""The fleet: deployments, secrets, volumes and queues in simulated time, deterministic for a seed."""
+"""The fleet: deployments, secrets, volumes and queues in simulated time; deterministic for a seed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from exporter.simulator.spec import Spec
 
 
 class Fleet:
-    """`started`: the start in seconds since 1970; `speed`: simulated seconds per second."""
+    """`started`: start time in seconds since 1970. `speed`: simulated seconds per second."""
 
     def __init__(self, scenario: Scenario, seed: int, speed: float = 1.0, started: float = 1_775_000_000.0) -> None:
         self.now = 0.0  # simulated seconds
@@ -64,7 +64,7 @@ class Fleet:
         del self._by_id[deployment.id]
 
     def rename(self, deployment: Deployment, name: str) -> None:
-        """Keeps its place in the list. Raises ValueError where another deployment has the name."""
+        """Renames a deployment without changing its position in the list. Raises ValueError if the name is in use."""
         if self.deployments.get(name, deployment) is not deployment:
             raise ValueError(f"name: a deployment {name} exists already")
         self.deployments = {name if d is deployment else d.name: d for d in self.deployments.values()}
@@ -74,22 +74,22 @@ class Fleet:
         heapq.heappush(self._events, (self.now + delay, next(self._order), event))
 
     def advance(self, until: float) -> None:
-        """Carries out what is planned until this simulated second."""
+        """Runs everything scheduled up to this simulated second."""
         while self._events and self._events[0][0] <= until:
             self.now, _, event = heapq.heappop(self._events)
             event()
         self.now = max(self.now, until)
 
     def time(self, ago: float = 0.0) -> str:
-        """The simulated moment on the wall clock, as the API writes times; `ago`: seconds of the wall clock."""
+        """Formats the current time of the fleet as the API does. `ago`: real seconds before it."""
         return _iso(self._wall_clock() - ago)
 
     def time_at(self, moment: float) -> str:
-        """A simulated second on the wall clock."""
+        """Converts a simulated second to real time."""
         return _iso(self._started + moment / self._speed)
 
     def queue(self, name: str) -> Queue:
-        """A queue; unused queues are empty."""
+        """Returns a queue; unused queues are empty."""
         return self._queues.setdefault(name, Queue())
 
     def queue_json(self, name: str) -> dict[str, int]:
@@ -104,13 +104,13 @@ class Fleet:
         return _iso(secret.expires_at) if secret and secret.expires_at is not None else None
 
     def expired_secret(self, spec: Spec) -> str | None:
-        """The first secret of the spec that exists no longer."""
+        """Returns the first expired secret of the spec, or None."""
         now = self._wall_clock()
         found = (self.secret(name) for name in spec.secrets)
         return next((secret.name for secret in found if secret and secret.is_expired(now)), None)
 
     def set_expiry(self, secret: str, seconds: float, ttl: int | None = None) -> None:
-        """It expires so many seconds of the wall clock from now. Its deployments show it, and start what it blocked."""
+        """Sets the expiry in real seconds from now. Deployments show it, and start if it had blocked them."""
         if found := self.secret(secret):
             found.expires_at = self._wall_clock() + seconds
             found.ttl = ttl or found.ttl
@@ -120,7 +120,7 @@ class Fleet:
                     deployment.unblock()
 
     def mounted_by(self, volume: Volume) -> dict[int, list[str]]:
-        """The deployments that mount it, by version."""
+        """Returns the deployments that mount the volume, by version."""
         mounted: dict[int, list[str]] = {}
         for deployment in self.deployments.values():
             for mount in deployment.spec.volumes:

@@ -1,4 +1,4 @@
-"""Deployments and random events of the scenario `fleet`, generated from the seed."""
+"""Generates deployments and random events of the scenario `fleet` from the seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from exporter.simulator.spec import Spec
 TEAMS = ("search", "conversation", "media", "platform")
 GPUS = (("h100-80gb", 1), ("h100-80gb", 8), ("h100-40gb-mig", 1), ("h200-140gb", 4), ("b200-192gb", 8), (None, 0))
 SHARED_QUEUE = "acme/video-generator"
-SCALING: dict[str, dict[str, Any] | None] = {  # by the name of the image; every form, with numbers and strings
+SCALING: dict[str, dict[str, Any] | None] = {  # by name of the image; all variants, with numbers and strings
     "chat": {"metric": "HTTPTotalRequests", "target": 100, "time_interval_minutes": 10},
     "embed": {"metric": "HTTPAvgRequestDuration", "target": "500"},
     "rerank": {"metric": "CustomMetric", "target": 500, "custom_metric_name": "inflight_requests"},
@@ -33,7 +33,7 @@ WEIGHTS: tuple[dict[str, Any], ...] = ({}, {"volume": "weights"}, {"model_mount"
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What an event of a deployment may use: its state, and what is drawn for it."""
+    """The deployment's state and the random values available to an event."""
 
     desired: int
     most: int
@@ -49,7 +49,7 @@ FREQUENT: tuple[tuple[Keys, Keys | None], ...] = (
     (lambda _: {"crash": 1}, lambda _: {"recover": True}),
     (lambda _: {"preempt": 1}, None),
 )
-EVENTS: tuple[tuple[Keys, Keys | None], ...] = (  # the step that begins it, and the one that ends it
+EVENTS: tuple[tuple[Keys, Keys | None], ...] = (  # the steps that start and end it
     *FREQUENT,
     *FREQUENT,
     (lambda draw: {"scale": max(draw.desired, 1)}, None),
@@ -72,7 +72,7 @@ VOLUME_EVENTS = (
 
 
 class Subject(Protocol):
-    """The deployment, as far as an event depends on it."""
+    """Interface of the deployment for events."""
 
     @property
     def name(self) -> str: ...
@@ -83,7 +83,7 @@ class Subject(Protocol):
 
 
 def generate_deployment(index: int, random_for: Callable[[str], random.Random]) -> DeploymentScenario:
-    """What has several forms in the API depends on the index, so that a small fleet has all of them."""
+    """Variants depend on the index, so that a small fleet has all of them."""
     image, scaling = tuple(SCALING.items())[index % len(SCALING)]
     name = f"{image}-{index:03d}"
     rng = random_for(f"deployment/{name}")
@@ -111,7 +111,7 @@ def generate_deployment(index: int, random_for: Callable[[str], random.Random]) 
 
 
 def random_event(deployment: Subject, rng: random.Random, interval: float) -> tuple[Step, ...]:
-    """One event, and the step that ends it where it does not end by itself. `interval`: simulated seconds."""
+    """Returns an event, and the step that ends it unless it ends by itself. `interval`: simulated seconds."""
     limits = deployment.spec.min_replicas, deployment.spec.max_replicas
     scaled = rng.randint(*limits)
     draw = Draw(

@@ -1,4 +1,4 @@
-"""The containers' logs: lines for what happened to a replica."""
+"""Container logs: lines about what happened to a replica."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ REQUEST_INTERVAL = 10.0  # simulated seconds between two requests that a ready r
 MAX_REQUESTS = 20  # lines of each replica
 
 LINES: dict[str, tuple[str, ...]] = {
-    "ContainerCreating": (),  # there is no container yet that could write
+    "ContainerCreating": (),  # no container exists yet
     "started": ("INFO  loading model", "INFO  model loaded, waiting for the first health check"),
     "ready": ("INFO  serving on 0.0.0.0:8000", "INFO  GET /health 200"),
     "crashed": (
@@ -32,7 +32,7 @@ NEVER_STARTED = 'container "app" in pod "{replica}" is waiting to start: {reason
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """`version`: an image's tag, or the last 4 characters of its digest. None lets all through."""
+    """`version`: tag of an image, or the last 4 characters of its digest. None matches everything."""
 
     replica_id: str | None = None
     revision: str | None = None
@@ -56,7 +56,7 @@ class Line:
 
 
 def lines(replicas: Iterable[Replica], wanted: Filter, now: float) -> list[Line]:
-    """In the order of time. `now`: simulated seconds."""
+    """Returns lines in chronological order. `now`: simulated seconds."""
     found = [line for replica in replicas if wanted.matches(replica) for line in _lines(replica, now)]
     return sorted(found, key=lambda line: line.at)
 

@@ -1,4 +1,4 @@
-"""Why a replica is not running, and the message that Kubernetes writes beside each reason."""
+"""Reasons why a replica is not running, with the messages of Kubernetes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DRAINING = "Container has been asked to terminate; grace period {grace}s"
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What the messages of one replica mention."""
+    """Values used in the messages of one replica."""
 
     replica: str
     image: str

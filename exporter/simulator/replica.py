@@ -1,4 +1,4 @@
-"""One replica: waiting, preloading, running, ready; failing in several ways; draining, terminated and gone."""
+"""A replica: waiting, preloading, running, ready, failing, draining, terminated, removed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ BACKOFF = 20.0  # simulated seconds between two attempts of a failing replica
 DRAIN = 3.0  # simulated seconds from the request to end to the container's exit
 LINGER = 15.0  # simulated seconds that a terminated replica is still listed
 MAX_LOG_ENTRIES = 40
-BLOCKED = frozenset({"Unschedulable", "CreateContainerConfigError"})  # end when their cause does, without a retry
+BLOCKED = frozenset({"Unschedulable", "CreateContainerConfigError"})  # end with their cause, without a retry
 
 
 class Owner(Protocol):
-    """The deployment, as far as its replica needs it."""
+    """Interface of the deployment for its replicas."""
 
     def changed(self) -> None: ...
     def remove(self, replica: Replica) -> None: ...
@@ -28,7 +28,7 @@ class Owner(Protocol):
 
 
 class Clock(Protocol):
-    """The fleet, as far as a replica needs it. Delays and `now` are simulated seconds."""
+    """Interface of the fleet for replicas. Delays and `now` are in simulated seconds."""
 
     @property
     def now(self) -> float: ...
@@ -53,14 +53,14 @@ class Replica:
     preload: dict[str, str] = field(default_factory=dict)
     is_ending: bool = False
     log: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=MAX_LOG_ENTRIES))
-    _generation: int = 0  # a new one cancels the events that were planned before
+    _generation: int = 0  # incremented to cancel scheduled events
 
     @property
     def is_ready(self) -> bool:
         return self.status == "Running" and bool(self.ready_since)
 
     def start(self) -> None:
-        """From waiting to ready, through a preload where there is a volume."""
+        """Starts the replica: waiting, volume preload if any, running, ready."""
         if reason := self.owner.blocked_by():
             self.wait_for(reason)
             return
@@ -76,20 +76,20 @@ class Replica:
         self.owner.replica_ready()
 
     def recover(self) -> None:
-        """No longer fails: a ready replica stays so, any other one starts again."""
+        """Ends a failure: a ready replica stays ready, any other one is restarted."""
         self._cancel()
         if not self.is_ready:
             self.start()
 
     def crash(self) -> None:
-        """Exits, waits, starts, exits again."""
+        """Repeatedly exits, waits and restarts."""
         self._cancel()
         self._set("Waiting", "CrashLoopBackOff")
         self._note("crashed")
         self._then(BACKOFF, lambda: self._try(3, self.crash))
 
     def run_out_of_memory(self) -> None:
-        """Is killed, starts, serves until its memory is full, is killed again."""
+        """Is repeatedly killed when its memory is full, and restarted."""
         self._cancel()
         self._set("Terminated", "OOMKilled")
         self._note("oom-killed")
@@ -116,7 +116,7 @@ class Replica:
         self.preload = {"volume_preload_status": "Failed", "volume_preload_started_at": self.clock.time()}
 
     def drain(self) -> None:
-        """Ends in good order: takes no more requests, exits, stays listed for a while."""
+        """Terminates gracefully: stops accepting requests, exits, and stays listed for a while."""
         self._cancel()
         self.is_ending = True
         if self.status != "Running":
@@ -127,7 +127,7 @@ class Replica:
         self._then(min(DRAIN, self.grace), lambda: self.terminate("Completed"))
 
     def terminate(self, reason: str) -> None:
-        """Ends at once, and stays listed for a while."""
+        """Terminates at once and stays listed for a while."""
         self._cancel()
         self.is_ending = True
         self._set("Terminated", reason)
@@ -159,7 +159,7 @@ class Replica:
         self._try(self.random.uniform(2, 5), self.become_ready)
 
     def _try(self, seconds: float, outcome: Callable[[], None]) -> None:
-        """Runs without being ready for so long."""
+        """Runs for this time without becoming ready."""
         self._set("Running")
         self._note("started")
         self._then(seconds, outcome)

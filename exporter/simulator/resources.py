@@ -1,4 +1,4 @@
-"""What deployments share: secrets, volumes and queues."""
+"""Resources shared by deployments: secrets, volumes and queues."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE_SIZE = 4_976_698_672  # bytes
 
 @dataclass
 class Secret:
-    """`expires_at`: seconds since 1970; None: never. The value exists nowhere."""
+    """`expires_at`: seconds since 1970, or None. The value is not stored."""
 
     id: str
     name: str
@@ -83,7 +83,7 @@ class Volume:
 
 @dataclass
 class Queue:
-    """`growth`: messages per simulated second by which the waiting ones change, not below 0."""
+    """`growth`: change of waiting messages per simulated second; the number never falls below 0."""
 
     waiting: float = 0
     running: int = 0
@@ -94,7 +94,7 @@ class Queue:
         return max(0, int(self.waiting + self.growth * (now - self.since)))
 
     def set(self, now: float, counts: tuple[int, int] | None, growth: float | None) -> None:
-        """Counts that are given start again; counts alone also end a growth."""
+        """Sets the given counts; without a growth, any previous growth ends."""
         self.waiting, self.since = self.waiting_at(now), now
         if counts is not None:
             self.waiting, self.running = counts

@@ -1,4 +1,4 @@
-"""A deployment's revisions, and the history of which one was active when."""
+"""A deployment's revisions and the history of active ones."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from exporter.simulator.spec import Spec
 
-MAX_EVENTS = 200  # the API keeps as many
-MAX_REVISIONS = 50  # older ones have lost their configuration, says the SDK; the active one never does
+MAX_EVENTS = 200  # number kept by the API
+MAX_REVISIONS = 50  # the SDK documents that older ones lose their configuration; the active one never does
 
 Action = Literal["create", "update", "system", "rollback"]
 
@@ -44,7 +44,7 @@ class RevisionEvent:
 
 
 class History:
-    """Begins with the revision that the deployment was created with."""
+    """Starts with the revision that the deployment was created with."""
 
     def __init__(self, random: random.Random, spec: Spec, created_at: str) -> None:
         self._random = random
@@ -54,7 +54,7 @@ class History:
         self.current = self.add(spec, "create", created_at)
 
     def add(self, spec: Spec, action: Action, now: str) -> Revision:
-        """A new revision, which is active from now on."""
+        """Adds a revision and activates it."""
         self._revisions_total += 1
         revision_id = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
         revision = Revision(revision_id, self._revisions_total, now, spec)
@@ -68,7 +68,7 @@ class History:
         self._events.append(RevisionEvent(self._events_total, revision, action, now))
 
     def replace_spec(self, spec: Spec) -> None:
-        """A change that needs no new revision, such as of the limits of autoscaling."""
+        """Applies a change that needs no new revision, such as new autoscaling limits."""
         changed = Revision(self.current.id, self.current.number, self.current.created_at, spec)
         self._revisions = deque(
             (changed if revision.id == changed.id else revision for revision in self._revisions), MAX_REVISIONS
@@ -76,11 +76,12 @@ class History:
         self.current = changed
 
     def events(self, limit: int, before: int | None) -> list[RevisionEvent]:
-        """Newest first; `before`: only those with a lower number."""
+        """Returns events, newest first. `before`: only those with a lower number."""
         found = [event for event in reversed(self._events) if before is None or event.number < before]
         return found[:limit]
 
     def find(self, identifier: str) -> Revision | None:
-        """By number or ID; None also where the configuration is no longer kept."""
+        """Returns the revision with this number or ID; None if it is unknown or its configuration is no longer
+        stored."""
         kept = [self.current, *self._revisions]
         return next((each for each in kept if identifier in {each.id, str(each.number)}), None)

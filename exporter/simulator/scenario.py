@@ -1,4 +1,4 @@
-"""Scenarios: deployments, what happens to them and when, and faults of the API; from YAML."""
+"""Scenarios in YAML: deployments, their timelines, and faults of the API."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Counts = tuple[int, int]
 
 
 class Step(Part):
-    """What happens to a deployment at one moment. Several keys may stand in one step."""
+    """Changes of a deployment at one moment."""
 
     at: float = Field(description="simulated seconds since the timeline's start")
     rollout: str | None = Field(None, description="a new revision with this image")
@@ -66,7 +66,7 @@ class Step(Part):
 
 
 class DeploymentScenario(Resources):
-    """One deployment as it starts, and its timeline."""
+    """A deployment's initial state and timeline."""
 
     name: str = Field(description="the deployment's name")
     replicas: int = Field(2, ge=0, description="desired replicas at the start, all ready")
@@ -85,7 +85,7 @@ class DeploymentScenario(Resources):
 
     @property
     def own_secret(self) -> str:
-        """The name of the secret that `secret_expires_in` adds."""
+        """Returns the name of the secret that `secret_expires_in` adds."""
         return f"{self.name}-hf-token"
 
     def spec(self) -> Spec:
@@ -115,7 +115,7 @@ class SecretScenario(Part):
 
 
 class VolumeScenario(Part):
-    """A volume; those that deployments name and that are not listed are ready."""
+    """A volume. Volumes that are only referenced by deployments are ready."""
 
     name: str = Field(description="the volume's name")
     version: int = Field(VOLUME_VERSION, ge=1, description="its current version")
@@ -126,7 +126,7 @@ class VolumeScenario(Part):
 
 
 class Fault(Part):
-    """The API misbehaves for a while."""
+    """A temporary fault of the API."""
 
     at: float = Field(description="simulated seconds since the start")
     lasts: float = Field(description="simulated seconds")
@@ -176,7 +176,7 @@ class Scenario(Part):
 
 
 def load(name: str) -> Scenario:
-    """A shipped scenario by name, or a file. Raises ValueError with the hint."""
+    """Loads a built-in scenario by name, or a file. Raises ValueError with a hint."""
     try:
         return Scenario.model_validate(yaml.safe_load(_text(name)) or {})
     except (yaml.YAMLError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""What a deployment is configured to be: the fields that a revision captures and an update changes."""
+"""A deployment's spec: the fields that a revision stores and an update changes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ METRIC_NAME = r"^[a-zA-Z_:][a-zA-Z0-9_:]*$"
 VARIABLE_NAME = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
 DEPLOYMENT_NAME = re.compile(r"[a-zA-Z0-9_-]{1,100}")
 
-Target = int | float | str  # the API answers numbers as strings too
+Target = int | float | str  # the API also returns numbers as strings
 
 
 class Part(BaseModel):
-    """Immutable, and strict about unknown keys."""
+    """Immutable; rejects unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -66,7 +66,7 @@ class ModelMount(Part):
 
 
 class Resources(Part):
-    """The fields that the API and a scenario have in common."""
+    """Fields common to the API and scenarios."""
 
     image: str = Field("registry.example/app:1", description="the container image")
     description: str | None = Field(None, description="the deployment's description")
@@ -87,7 +87,7 @@ class Resources(Part):
 
 
 class Spec(Resources):
-    """Everything that a revision captures."""
+    """All fields that a revision stores."""
 
     command: tuple[str, ...] = ("/app/serve",)
     args: tuple[str, ...] = ("--port", "8000")
@@ -99,23 +99,23 @@ class Spec(Resources):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The secrets that the environment variables reference."""
+        """Returns the secrets that the environment variables reference."""
         return tuple(v.value_from_secret for v in self.environment_variables if v.value_from_secret)
 
     def as_json(self) -> dict[str, Any]:
-        """The API's fields; what is unset is left out, as the API does."""
+        """Returns the API's fields; unset fields are omitted, as in the API."""
         return self.model_dump(mode="json", exclude_none=True)
 
     def needs_rollout(self, other: Spec) -> bool:
-        """Whether replicas of the other spec must be replaced."""
+        """Returns whether replicas of the other spec must be replaced."""
         return any(getattr(self, name) != getattr(other, name) for name in Spec.model_fields.keys() - NEEDS_NO_ROLLOUT)
 
 
 def updated(spec: Spec, body: Mapping[str, Any]) -> Spec:
-    """The spec after an update. Fields that are unknown or null change nothing. Raises ValueError."""
+    """Returns the spec after an update. Unknown fields and null change nothing. Raises ValueError."""
     changes = {key: value for key, value in body.items() if key in Spec.model_fields and value is not None}
     if changes.get("autoscaling") == {}:
-        changes["autoscaling"] = None  # how the API disables it
+        changes["autoscaling"] = None  # disables it, as in the API
     if "environment_variables" in changes:
         changes["environment_variables"] = _own_variables(changes["environment_variables"])
     try:
@@ -128,9 +128,9 @@ def updated(spec: Spec, body: Mapping[str, Any]) -> Spec:
 
 
 def _own_variables(variables: Any) -> Any:
-    """What a client read and sends back: without the revision, and without the fields that are read-only."""
+    """Removes from a client's list what the API adds: the revision and read-only fields."""
     if not isinstance(variables, list) or not all(isinstance(each, dict) for each in variables):
-        return variables  # the model has the message
+        return variables  # validated by the model
     return [
         {key: value for key, value in each.items() if key != "value_from_secret_expires_at" and value is not None}
         for each in variables
@@ -139,7 +139,7 @@ def _own_variables(variables: Any) -> Any:
 
 
 def _check(spec: Spec, changes: Mapping[str, Any]) -> None:
-    """What concerns several fields. Raises ValueError."""
+    """Checks that depend on several fields. Raises ValueError."""
     if spec.min_replicas > spec.max_replicas:
         raise ValueError("min_replicas: must not be above max_replicas")
     if "gpu_type" in changes and spec.gpu_type not in GPU_TYPES:

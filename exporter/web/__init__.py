@@ -1,1 +1,1 @@
-"""HTTP: the metrics, the health endpoints and the page for people."""
+"""HTTP server: metrics, health endpoints, status page."""

@@ -1,4 +1,4 @@
-"""The paths that answer; everything else is 404."""
+"""Routes of the application; all other paths are 404."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-Reload = Callable[[], Awaitable[str | None]]  # the message of what is wrong with the new file, None when it is in place
+Reload = Callable[[], Awaitable[str | None]]  # returns the problem of the new configuration, None on success
 
 
 def build(limited: Mapping[str, ASGIApp], is_ready: Callable[[], bool], reload: Reload | None) -> ASGIApp:
-    """`limited`: the applications that have a path of their own. `reload` None: POST /-/reload is refused."""
+    """`limited`: applications with limits of their own, by path. `reload`: None refuses POST /-/reload."""
 
     async def healthy(_: Request) -> Response:
         return PlainTextResponse("together-exporter is healthy.\n")
@@ -45,7 +45,7 @@ def build(limited: Mapping[str, ASGIApp], is_ready: Callable[[], bool], reload: 
 
 
 def _by_path(apps: Mapping[str, ASGIApp], others: ASGIApp) -> ASGIApp:
-    """These paths go to their applications on the shortest way."""
+    """Dispatches these paths before the framework's routing."""
 
     async def either(scope: Scope, receive: Receive, send: Send) -> None:
         await apps.get(scope["path"], others)(scope, receive, send)

@@ -1,4 +1,4 @@
-"""The status page's style and script, and the Content-Security-Policy of every answer, which allows exactly these."""
+"""Style and script of the status page, and the Content-Security-Policy of all responses, which allows only these."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A text in the page. `source`: how the policy names it."""
+    """A text embedded in the page. `source`: its hash in the policy."""
 
     text: str
 
@@ -23,7 +23,7 @@ class Asset:
 
 STYLE = Asset((TEMPLATES / "status.css").read_text(encoding="utf-8"))
 SCRIPT = Asset((TEMPLATES / "status.js").read_text(encoding="utf-8"))
-# Nothing from elsewhere, nothing inline but these two; the page may ask this exporter again.
+# No other hosts, no other inline code; the page may send requests to this exporter.
 CONTENT_SECURITY_POLICY = (
     f"default-src 'none'; style-src {STYLE.source}; script-src {SCRIPT.source}; img-src data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"

@@ -1,5 +1,5 @@
-"""One client's connection. The only module that knows uvicorn's protocol class, which is not public: pyproject.toml
-bounds its version, and test_connection.py names what is relied on here."""
+"""A client's connection. The only module that depends on uvicorn's protocol class, which is not public: pyproject.toml
+pins its version range, and test_connection.py tests the parts in use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from exporter.web.access import Access
 from exporter.web.limit import ConnectionLimiter
 from exporter.web.refusals import Reason, Refusals
 
-MAX_HEADERS = 32 * 2**10  # bytes of a request's line and headers
+MAX_HEADERS = 32 * 2**10  # bytes; request line and headers
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -38,7 +38,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What all connections share. `access`: returns the current access rules."""
+    """Settings shared by all connections. `access`: returns the current access rules."""
 
     access: Callable[[], Access]
     limiter: ConnectionLimiter
@@ -47,8 +47,8 @@ class Policy:
 
 
 class Connection(HttpToolsProtocol):
-    """Parses one request at a time, and bounds the time of each phase. `start`: the task that ends when
-    `connection_made` has been called, or never will be."""
+    """Parses one request at a time and limits the duration of each phase. `start`: a task that ends when
+    `connection_made` has been called or will not be called."""
 
     start: asyncio.Task[None] | None = None
     is_made = False
@@ -75,14 +75,14 @@ class Connection(HttpToolsProtocol):
         self._unwatch()
         self._unparsed.clear()
         if self.is_made:
-            super().connection_lost(None)  # given an error, uvicorn would leave its keep-alive timer running
+            super().connection_lost(None)  # with an error, uvicorn would not stop its keep-alive timer
 
     def data_received(self, data: bytes) -> None:
         self._unparsed += data
         self._parse()
 
     def _parse(self) -> None:
-        """Line by line, so that at most one request comes out; the next one is parsed when that is answered."""
+        """Parses line by line, so that the next request is parsed after the response to the current one."""
         while self._unparsed and not self._is_answering and not self.transport.is_closing():
             if self._header_size == 0:
                 self._watch(self._policy.timeouts.request)
@@ -94,7 +94,7 @@ class Connection(HttpToolsProtocol):
             line = bytes(self._unparsed[:end])
             del self._unparsed[:end]
             super().data_received(line)
-        if self._is_answering and self.cycle.more_body:  # nothing here reads a body
+        if self._is_answering and self.cycle.more_body:  # request bodies are ignored
             self.cycle.keep_alive = False
             self._unparsed.clear()
         elif self._unparsed:
@@ -103,7 +103,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self.server_state.default_headers = _date_header(int(time.time()))
         super().on_headers_complete()
-        if self.parser.should_upgrade():  # the parser reads nothing behind it
+        if self.parser.should_upgrade():  # the parser ignores everything after it
             self.cycle.keep_alive = False
         self._header_size = 0
         self._is_answering = True
@@ -116,7 +116,7 @@ class Connection(HttpToolsProtocol):
         self._policy.limiter.mark_idle(self)
         if not self.transport.is_closing():
             timeouts = self._policy.timeouts
-            self._watch(timeouts.keep_alive + timeouts.request)  # uvicorn's own timer waits for what is still to send
+            self._watch(timeouts.keep_alive + timeouts.request)  # uvicorn's own timer waits for unsent data
             self._parse()
 
     def refuse(self, reason: Reason, **details: str) -> None:
@@ -129,7 +129,7 @@ class Connection(HttpToolsProtocol):
             self.start.cancel()
 
     def _refuse_headers(self) -> None:
-        """The watchdog ends a client that does not take the response."""
+        """The watchdog disconnects a client that does not read the response."""
         self._policy.refusals.count("header_limit", self._client)
         self._unparsed.clear()
         self.transport.write(TOO_LARGE)
@@ -146,7 +146,7 @@ class Connection(HttpToolsProtocol):
 
 
 class Connections:
-    """Makes connections to `app`, and ends them."""
+    """Creates and closes connections to `app`."""
 
     def __init__(self, app: ASGIApp, policy: Policy) -> None:
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # below: each malformed request
@@ -159,7 +159,7 @@ class Connections:
             lifespan="off",
             log_config=None,
             access_log=False,
-            proxy_headers=False,  # the client's address is the peer's
+            proxy_headers=False,  # use the peer's address
             workers=1,  # not from the environment
             timeout_keep_alive=policy.timeouts.keep_alive,
         )
@@ -185,7 +185,7 @@ class Connections:
 
 
 def _until_cancelled(app: ASGIApp) -> ASGIApp:
-    """uvicorn would log a traceback for each request that is cancelled."""
+    """uvicorn would log a traceback for each cancelled request."""
 
     async def quiet(scope: Scope, receive: Receive, send: Send) -> None:
         with contextlib.suppress(asyncio.CancelledError):
@@ -200,5 +200,5 @@ def _date_header(second: int) -> list[tuple[bytes, bytes]]:
 
 
 def _subject_alternative_names(certificate: dict[str, Any] | None) -> frozenset[str]:
-    """Of every kind."""
+    """Returns the subject alternative names of all types."""
     return frozenset(value for _, value in (certificate or {}).get("subjectAltName", ()))

@@ -19,7 +19,7 @@ META = "__meta_together_"
 
 
 def build(snapshot: Callable[[], Awaitable[Snapshot]], is_ready: Callable[[], bool]) -> ASGIApp:
-    """Until `is_ready` it answers 503, so that Prometheus keeps the targets it has."""
+    """Returns 503 until `is_ready`, so that Prometheus keeps its current targets."""
 
     async def targets(_: Request) -> Response:
         if not is_ready():
@@ -32,7 +32,7 @@ def build(snapshot: Callable[[], Awaitable[Snapshot]], is_ready: Callable[[], bo
 
 
 def _group(shown: Shown, state: State) -> str:
-    """One deployment as JSON. `state`: the last known one, also where it is stale: its targets must not come and go."""
+    """Returns a deployment as JSON. `state`: the last known one, even if stale, so that targets stay stable."""
     deployment = state.deployment
     minimum = deployment.min_replicas
     labels = {

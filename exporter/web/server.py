@@ -1,7 +1,6 @@
-"""Accepts connections on several sockets, each with the TLS that is configured at that moment.
-
-Not by `loop.create_server`: that has one TLS configuration for life, and uvloop's does not report that there is no file
-descriptor for another connection, so that nothing could make room."""
+"""Accepts connections on several sockets with the current TLS configuration. `loop.create_server` is not used: its TLS
+configuration cannot change, and uvloop's does not report a lack of file descriptors, so that idle connections could not
+be closed."""
 
 from __future__ import annotations
 
