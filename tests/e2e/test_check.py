@@ -60,6 +60,7 @@ def test_all_problems_at_once_each_with_file_line_key_and_hint(tmp_path: Path) -
         f'{tmp_path / "c.yml"}:1: pol_interval: unknown key; did you mean "poll_interval"?',
         f'{tmp_path / "c.yml"}:2: poll_timeout: "10" has no unit; write 10s',
         f'{tmp_path / "c.yml"}:5: projects[0].deploymnts: unknown key; did you mean "deployments"?',
+        f"{tmp_path / 'c.yml'}:6: projects[0].api_key_env: NOPE is not set; set it to the project's API key",
     ]
     output = json.loads(run("check", written(tmp_path, text), "--output=json").stdout)
     assert output["ok"] is False
