@@ -101,13 +101,14 @@ def plain_exporter(folder: Path, page: Path) -> Iterator[str]:
 
 
 @contextmanager
-def json_exporter(folder: Path, binary: Path) -> Iterator[str]:
+def json_exporter(folder: Path, binary: Path) -> Iterator[tuple[str, int]]:
+    """Address and process ID."""
     address = free_address()
     (folder / "json.yml").write_text(JSON_EXPORTER_CONFIG)
     command = [str(binary), f"--config.file={folder / 'json.yml'}", f"--web.listen-address={address}"]
-    with running(command, folder / "json_exporter.log"):
+    with running(command, folder / "json_exporter.log") as process:
         answers(address, "/metrics")
-        yield address
+        yield address, process.pid
 
 
 def built_json_exporter(folder: Path) -> Path | None:
