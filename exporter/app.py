@@ -39,7 +39,7 @@ from exporter.state.instant import Instant
 from exporter.state.records import Limits, Snapshot, Target
 from exporter.state.shards import belongs
 from exporter.state.store import Store
-from exporter.status.report import Facts, ProjectFacts
+from exporter.status.facts import Facts, ProjectFacts
 from exporter.web import app as web_app
 from exporter.web import discovery
 from exporter.web import status as web_status

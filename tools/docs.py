@@ -48,7 +48,7 @@ def placed(page: Path, name: str, table: str) -> str:
 
 
 def _errors() -> Iterator[str]:
-    yield "| `reason` | what is so | what to do |"
+    yield "| `reason` | meaning | what to do |"
     yield "|---|---|---|"
     for error in ERRORS:
         yield f"| `{error.reason}` | {error.summary}. | {error.hint} |"

@@ -8,7 +8,7 @@ import shtab
 
 from exporter.cli.options import CHOICES, SERVE_OPTIONS, Run, add_settings, parser
 from exporter.rules.groups import ALERTS
-from exporter.simulator.scenario import SHIPPED
+from exporter.simulator import SHIPPED
 
 FILES = frozenset({"config_file", "web.config_file", "config"})  # options whose value may be a file
 DIRECTORIES = frozenset({"directory"})

@@ -13,7 +13,7 @@ from exporter.cli.rules import add_dashboards, add_rules
 from exporter.settings.environment import FILE_VARIABLE
 from exporter.settings.model import ENV_PREFIX, SECTIONS, option_name
 from exporter.settings.problems import EXIT_CODE
-from exporter.simulator.scenario import SHIPPED
+from exporter.simulator import SHIPPED
 
 PROGRAM = "together-exporter"
 DESCRIPTION = "Prometheus exporter for Together AI dedicated-container deployments. The default command is serve."

@@ -9,21 +9,9 @@ from typing import Literal, Self
 import yaml
 from pydantic import Field, model_validator
 
+from exporter.simulator import SHIPPED
 from exporter.simulator.spec import ModelMount, Part, Resources, Spec, Variable, VolumeMount
 
-SHIPPED = (
-    "steady",
-    "rollout",
-    "crashloop",
-    "oom",
-    "no-capacity",
-    "flapping",
-    "queue",
-    "secrets",
-    "outage",
-    "scale-to-zero",
-    "fleet",
-)
 VOLUME_VERSION = 3
 PLAIN = Variable(name="DATABASE_URL", value="postgres://user:simulated-plain-secret@db/app")
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from heapq import nsmallest
-from typing import Literal
 from urllib.parse import quote
 
 from exporter.api.errors import ApiError
@@ -18,7 +17,8 @@ from exporter.cooperative import in_slices
 from exporter.metrics.families import replicas_updated
 from exporter.state.history import Life
 from exporter.state.instant import Instant
-from exporter.state.records import Shown, ShownProject, ShownQueue, Snapshot
+from exporter.state.records import Shown, ShownProject, ShownQueue
+from exporter.status.facts import Facts, ProjectFacts
 from exporter.status.findings import ERROR_ALERTS, Context, findings, level
 from exporter.status.model import (
     DEPLOYMENT,
@@ -37,32 +37,6 @@ from exporter.status.model import (
 
 NO_DEPLOYMENTS = b"[]}"  # end of the JSON of a status without deployments
 MAX_LISTED_REPLICAS = 200  # per deployment
-
-
-@dataclass(frozen=True, slots=True)
-class ProjectFacts:
-    """A configured project and its poll times: seconds since 1970, None without a poll."""
-
-    name: str
-    base_url: str
-    fetch: Literal["each", "list"]
-    poll_interval: float
-    last_poll: float | None
-    next_poll: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Input of a report. `started`: seconds since 1970."""
-
-    version: str
-    now: Instant
-    started: float
-    configuration_error: str | None
-    shard: tuple[int, int]
-    projects: tuple[ProjectFacts, ...]
-    snapshot: Snapshot
-    prices: Mapping[str, float]
 
 
 async def report(facts: Facts) -> Status:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import gzip
+import importlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from exporter.status.model import Status
-from exporter.status.report import Facts, report, to_json
+from exporter.status.facts import Facts
 from exporter.web.negotiation import accepts_gzip
 
 if TYPE_CHECKING:
+    from exporter.status.model import Status
     from exporter.web.page import StatusPage
     from exporter.web.query import Query
 
@@ -46,9 +47,10 @@ class StatusReports:
         self._answers: dict[Query | None, bytes] = {}  # pages by query, JSON under None; of `_status`
 
     async def json(self) -> bytes:
-        return await self._answer(None, to_json)
+        return await self._answer(None, _to_json)
 
     async def html(self, parameters: QueryParams) -> bytes:
+        await asyncio.to_thread(importlib.import_module, "exporter.web.page")
         from exporter.web.query import Query  # noqa: PLC0415 - loaded on demand: templates use memory
 
         query = Query.of(parameters)
@@ -72,6 +74,9 @@ class StatusReports:
 
     async def _current(self) -> Status:
         if self._status is None:
+            await asyncio.to_thread(importlib.import_module, "exporter.status.report")
+            from exporter.status.report import report  # noqa: PLC0415 - loaded on demand: its models take long
+
             self._status = await report(await self._facts())
             asyncio.get_running_loop().call_later(self._ttl, self._forget)
         return self._status
@@ -79,6 +84,12 @@ class StatusReports:
     def _forget(self) -> None:
         self._status = None
         self._answers = {}
+
+
+async def _to_json(status: Status) -> bytes:
+    from exporter.status.report import to_json  # noqa: PLC0415 - has been loaded for the status
+
+    return await to_json(status)
 
 
 def build(reports: StatusReports) -> ASGIApp:

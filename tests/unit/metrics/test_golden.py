@@ -17,7 +17,7 @@ from exporter.api.errors import REASONS
 from exporter.api.models import DROP_REASONS
 from exporter.metrics.families import GROUPS, PRELOAD_STATUSES, REPLICA_STATUSES
 from exporter.metrics.page import FORMATS, Format
-from exporter.simulator.scenario import SHIPPED
+from exporter.simulator import SHIPPED
 from exporter.state.history import STATUSES
 from exporter.state.reasons import CLASSES
 from tests.unit.metrics.client_library import generated

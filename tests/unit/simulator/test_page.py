@@ -11,10 +11,10 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from exporter.simulator import scenario
+from exporter.simulator import SHIPPED, scenario
 from exporter.simulator.endpoints import ENDPOINTS
 from exporter.simulator.fleet import Fleet
-from exporter.simulator.scenario import SHIPPED, Scenario, load
+from exporter.simulator.scenario import Scenario, load
 from exporter.simulator.spec import Resources
 
 PAGE = Path(__file__).parents[3] / "docs" / "simulator.md"

@@ -11,9 +11,10 @@ import pytest
 from pydantic import BaseModel
 from together.types.beta import deployment as sdk
 
+from exporter.simulator import SHIPPED
 from exporter.simulator.fleet import Fleet
 from exporter.simulator.reasons import MESSAGES
-from exporter.simulator.scenario import SHIPPED, DeploymentScenario, Scenario, SecretScenario, Step, load
+from exporter.simulator.scenario import DeploymentScenario, Scenario, SecretScenario, Step, load
 
 AUTOSCALING = {
     "HTTPTotalRequests": sdk.AutoscalingHTTPAutoscalingConfig,

@@ -10,7 +10,7 @@ from exporter.state.instant import Instant
 from exporter.state.projects import after_failed_list, after_list
 from exporter.state.records import Project, Target
 from exporter.state.store import Store
-from exporter.status.report import Facts, ProjectFacts
+from exporter.status.facts import Facts, ProjectFacts
 from tests.pipeline import run
 
 NOW = Instant(100.0, 1_775_000_000.0)

@@ -7,8 +7,9 @@ from exporter.api.reading import read_deployment
 from exporter.state.projects import after_failed_one
 from exporter.state.records import Target
 from exporter.state.store import Store
+from exporter.status.facts import ProjectFacts
 from exporter.status.model import STATUS, Status
-from exporter.status.report import MAX_LISTED_REPLICAS, ProjectFacts, report, to_json
+from exporter.status.report import MAX_LISTED_REPLICAS, report, to_json
 from tests.hostile import hostile
 from tests.pipeline import run
 from tests.unit.status.facts import NOW, SINCE, URL, facts, fail, fleet, project, replica, value, well

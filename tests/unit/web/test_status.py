@@ -9,7 +9,7 @@ import json
 import httpx
 
 from exporter.self_metrics import SelfMetrics
-from exporter.status.report import Facts
+from exporter.status.facts import Facts
 from exporter.web.limit import RequestLimit
 from exporter.web.refusals import Refusals
 from exporter.web.status import StatusReports, build
