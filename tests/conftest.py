@@ -94,6 +94,15 @@ class _Uvicorn(uvicorn.Server):
         while not self.should_exit:  # noqa: ASYNC110 - set by another thread
             await asyncio.sleep(TICK)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await asyncio.sleep(TICK)  # connections that clients have closed end
+        if self.server_state.connections or self.server_state.tasks:
+            await super().shutdown(sockets)
+        for server in self.servers:
+            server.close()
+        for sock in sockets or ():
+            sock.close()
+
 
 class SimulatorServer:
     """The simulator behind a real socket; `now` is its time in simulated seconds."""
