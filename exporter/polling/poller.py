@@ -130,6 +130,7 @@ class Poller:
                 self._readers[plan.fetch] = fetch.reader(project.target)
             return await self._readers[plan.fetch](body, project.target, deadline)
 
+        started = self._clock()
         try:
             answer = await self._api.fetch(fetch.request(subject), plan.interval, read)
         except ApiError as error:
@@ -138,7 +139,8 @@ class Poller:
         before = await self._commit(lambda project: fetch.after(project, subject, answer, now))
         after = self._store.project(self._project)
         if before is not None and after is not None:
-            await self._reporter.succeeded(plan.fetch, subject, before, after)
+            took = now.monotonic - started.monotonic
+            await self._reporter.succeeded(plan.fetch, subject, before, after, took)
         return None
 
     async def _failed(self, fetch: Fetch, plan: Plan, subject: str, error: ApiError) -> ApiError:

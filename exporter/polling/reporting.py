@@ -54,6 +54,7 @@ class Reporter:
         self._failures: dict[tuple[Name, str], _Failure] = {}  # by fetch and subject
         # Fetch and reason logged on behalf of all deployments since the last success of the fetch.
         self._shared: set[tuple[Name, str]] = set()
+        self._has_succeeded = False
         self._logged_drops: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)  # by key: reason and field
 
     def request_ended(self, code: str) -> None:
@@ -100,11 +101,19 @@ class Reporter:
             **({"exc_info": True} if is_ours else {}),
         )
 
-    async def succeeded(self, fetch: Name, subject: str, before: Project, after: Project) -> None:
+    async def succeeded(self, fetch: Name, subject: str, before: Project, after: Project, took: float) -> None:
+        """`before`, `after`: the project's values. `took`: seconds."""
         self._shared = {each for each in self._shared if each[0] != fetch}
         failure = self._failures.pop((fetch, subject), None)
         if failure is not None and failure.has_line:
             self._log.info("poll recovered", **_where(fetch, subject, after))
+        if not self._has_succeeded and not FETCHES[fetch].is_opt_in:
+            self._has_succeeded = True
+            if not _was_read(before):
+                where: dict[str, object] = {**_where(fetch, subject, after)}
+                if fetch == "list":
+                    where["deployments"] = len(after.records)
+                self._log.info("first poll succeeded", fetch=fetch, **where, took=f"{took:.3f}s")
         if fetch == "list":
             await self._listed(before, after)
         elif fetch == "each" and subject in after.records:
@@ -112,8 +121,6 @@ class Reporter:
 
     async def _listed(self, before: Project, after: Project) -> None:
         is_first = before.listing is None or before.listing.succeeded is None
-        if is_first:
-            self._log.info("first list succeeded", fetch="list", deployments=len(after.records))
         async for key, record in in_slices(after.records.items()):
             old = before.records.get(key)
             if old is record:
@@ -162,6 +169,12 @@ class Reporter:
                 {"deployment" if each.reason == "duplicate_deployment" else "field": each.field} if each.field else {}
             )
             self._log.warning(DROP_MESSAGES[each.reason], reason=each.reason, **where, **named, count=each.count)
+
+
+def _was_read(project: Project) -> bool:
+    """Whether a poll of the project has ever succeeded, also under an earlier configuration."""
+    listing = project.listing.succeeded if project.listing else None
+    return listing is not None or any(record.poll.succeeded for record in project.records.values())
 
 
 def _is_shared(fetch: Name, error: ApiError) -> bool:

@@ -53,7 +53,7 @@ def test_json_has_one_object_a_line_and_one_line_a_change(start: Start) -> None:
     events = [(line["level"], line["msg"], line.get("deployment")) for line in lines]
     assert events == [
         ("info", "listening", None),
-        ("info", "first list succeeded", None),
+        ("info", "first poll succeeded", None),
         ("info", "status changed", "chat"),
         ("warn", "poll failed", None),
         ("info", "poll recovered", None),

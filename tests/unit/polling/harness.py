@@ -83,8 +83,12 @@ class Harness:
         self.store = RacingStore(target)
         self.metrics = SelfMetrics(runtime=False)
         self.commits = 0
-        self.poller = Poller(self.api, self.store, Reporter("p", self.metrics), self.now, self._committed)
         self._renderer = Renderer({})
+        self.replace_poller()
+
+    def replace_poller(self) -> None:
+        """As a reload does for a project whose configuration changed."""
+        self.poller = Poller(self.api, self.store, Reporter("p", self.metrics), self.now, self._committed)
 
     def now(self) -> Instant:
         return Instant(self.second, 1_775_001_600.0 + self.second)

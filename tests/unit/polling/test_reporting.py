@@ -15,14 +15,16 @@ from exporter.state.records import Limits, Target
 from tests.pipeline import run
 from tests.unit.polling.harness import QUEUE_BODY, Answer, Harness, body, error, listed, one
 
+FIRST = "first poll succeeded"
 EACH = Target("p", ("dep_1", "dep_2"), is_listed=False)
 
 
 class Log:
-    """The lines of a project's polls."""
+    """The lines of a project's polls; `first`: those about the first success, which are left out of the others."""
 
     def __init__(self, target: Target, **answers: Answer) -> None:
         self.harness = Harness(target, answers)
+        self.first: list[Any] = []
 
     def after(self, fetch: Name, key: str = "", answer: Answer | None = None, second: float = 0.0) -> list[Any]:
         """The lines of a poll that gets this answer at this time."""
@@ -31,7 +33,8 @@ class Log:
         self.harness.second = second
         with structlog.testing.capture_logs() as lines:
             run(self.harness.poll(fetch, key))
-        return [dict(line) for line in lines]
+        self.first += [dict(line) for line in lines if line["event"] == FIRST]
+        return [dict(line) for line in lines if line["event"] != FIRST]
 
     def list(self, *items: dict[str, Any], second: float = 0.0, **more: Any) -> list[Any]:
         return self.after("list", "", listed(*items, **more), second)
@@ -148,7 +151,7 @@ def test_a_recovery_is_logged_where_any_line_was_about_the_deployment() -> None:
 def test_a_failed_list_is_one_line_for_all_and_so_is_its_end() -> None:
     log = Log(Target("p"))
     items = [one(f"chat-{number}", f"dep_{number}") for number in range(300)]
-    assert log.list(*items) == [line("first list succeeded", fetch="list", deployments=300)]
+    assert log.list(*items) == []
     assert log.after("list", "", TIMEOUT, 30.0) == [failed("timeout", str(TIMEOUT))]
     assert log.list(*items, second=60.0) == [line("poll recovered")]
 
@@ -177,10 +180,26 @@ def test_after_more_than_stale_after_it_is_a_new_one() -> None:
 def test_after_a_list_that_failed_first_the_fleet_is_not_told_one_by_one() -> None:
     log = Log(Target("p"))
     log.after("list", "", TIMEOUT)
-    assert log.list(one(), one("embed", "dep_2"), second=30.0) == [
-        line("poll recovered"),
-        line("first list succeeded", fetch="list", deployments=2),
-    ]
+    assert log.list(one(), one("embed", "dep_2"), second=30.0) == [line("poll recovered")]
+
+
+def test_the_first_success_of_a_project_is_a_line() -> None:
+    by_list, by_one = Log(Target("p")), Log(EACH)
+    by_list.after("list", "", TIMEOUT)
+    for second in (30.0, 60.0):
+        by_list.list(one(), one("embed", "dep_2"), second=second)
+    assert by_list.first == [line(FIRST, fetch="list", deployments=2, took="0.000s")]
+    for key in ("dep_1", "dep_2"):
+        by_one.after("each", key, body())
+    assert by_one.first == [line(FIRST, fetch="each", deployment="chat", took="0.000s")]
+
+
+def test_the_first_success_after_a_reload_is_no_line() -> None:
+    log = Log(EACH)
+    log.after("each", "dep_1", body())
+    log.harness.replace_poller()
+    log.after("each", "dep_2", body())
+    assert len(log.first) == 1
 
 
 @pytest.mark.parametrize("is_listed", [True, False], ids=["list", "each"])
