@@ -79,7 +79,7 @@ def _unknown(name: str, known_variables: set[str]) -> str:
     near = difflib.get_close_matches(_plain(name), same, n=1)
     if near:
         return f"unknown variable; did you mean {same[near[0]]}?"
-    return "is not a known_variables variable; unset it, or see the list in docs/configuration.md"
+    return "is not a known variable; unset it, or see the list in docs/configuration.md"
 
 
 def _plain(name: str) -> str:

@@ -63,6 +63,13 @@ def test_a_variable_that_is_not_known_is_told_which_was_meant(name: str, meant: 
     assert problem(f"{prefix}{name}", "x") == f"{prefix}{name}: unknown variable; did you mean {prefix}{meant}?"
 
 
+def test_a_variable_like_no_other_is_refused() -> None:
+    text = problem("TOGETHER_EXPORTER_XYZZY", "x")
+    assert (
+        text == "TOGETHER_EXPORTER_XYZZY: is not a known variable; unset it, or see the list in docs/configuration.md"
+    )
+
+
 def test_a_variable_that_is_like_none_names_the_list() -> None:
     assert "docs/configuration.md" in problem("TOGETHER_EXPORTER_X", "x")
 
