@@ -38,6 +38,7 @@ from exporter.api.rate_limit import RateLimit, Request
 
 MAX_ATTEMPTS = 3  # the SDK's two retries
 FIRST_BACKOFF, MAX_BACKOFF = 1.0, 10.0  # s; doubled in between, less up to a quarter of jitter
+MIN_ATTEMPT = 0.05  # s; a retry with less time left is not sent
 MAX_CONNECTIONS = 256  # per project; hanging requests must not block others
 MAX_IDLE_CONNECTIONS = 8  # idle
 MAX_BODY = 64 * 2**20  # bytes, inflated; 10,000 deployments with 5 replicas are half of it
@@ -138,20 +139,32 @@ class Client:
 
     async def _with_retries(self, request: Request, interval: float, deadline: float) -> bytes:
         backoffs = _backoffs()
+        failed: ApiError | None = None
 
         def wait(error: Exception) -> bool | float:
             """Returns seconds until the next attempt; False if there is none, or not enough time."""
+            nonlocal failed
             if not isinstance(error, ApiError) or not error.retryable:
                 return False
+            failed = error
             delay = error.retry_after or next(backoffs)
             return delay if time.monotonic() + delay < deadline else False
 
         async for attempt in stamina.retry_context(on=wait, attempts=MAX_ATTEMPTS, timeout=None):
             with attempt:
-                if attempt.num > 1:
-                    await self._limit.turn(request)
+                if failed is not None:
+                    await self._turn_of_retry(request, failed, deadline)
                 return await self._once(request, interval)
         raise AssertionError("stamina ends with a result or an error")
+
+    async def _turn_of_retry(self, request: Request, failed: ApiError, deadline: float) -> None:
+        """Waits for the rate limit. Raises the error of the previous attempt if that takes too long."""
+        try:
+            async with asyncio.timeout(deadline - time.monotonic() - MIN_ATTEMPT):
+                await self._limit.turn(request)
+        except TimeoutError:
+            failed.retryable = False
+            raise failed from None
 
     async def _once(self, request: Request, interval: float) -> bytes:
         headers = {"Authorization": f"Bearer {await self._endpoint.key()}"}

@@ -200,6 +200,18 @@ def test_requests_keep_their_distance_retries_included() -> None:
     assert asyncio.run(poll()) >= 2 / 50.0
 
 
+def test_a_retry_that_gets_no_turn_before_the_deadline_leaves_the_error_as_it_was() -> None:
+    async def poll() -> tuple[str, int]:
+        async with opened(answer("503 Busy", "retry-after-ms: 20\r\n"), OK, deadline=0.3) as setup:
+            endpoint = setup.client._endpoint
+            await setup.client.close()
+            setup.client = Client(endpoint, RateLimit(0.01, time.monotonic), setup.counted.append)
+            return await setup.get(), setup.requests
+
+    with stamina.set_testing(False):
+        assert asyncio.run(poll()) == ("server_error", 1)
+
+
 def test_without_a_key_nothing_is_asked() -> None:
     async def no_key() -> str:
         raise Unauthorized("no valid API key: the file is empty")
