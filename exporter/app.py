@@ -22,6 +22,7 @@ from exporter.api.client import Client, Endpoint
 from exporter.api.errors import Unauthorized
 from exporter.api.rate_limit import RateLimit
 from exporter.metrics.render import Renderer
+from exporter.plans import plans, targets
 from exporter.polling.fetches import FETCHES
 from exporter.polling.plan import Plan
 from exporter.polling.poller import Poller
@@ -36,8 +37,7 @@ from exporter.settings.problems import ConfigError, Problem
 from exporter.settings.projects import Project
 from exporter.settings.watched import WatchedWebConfig
 from exporter.state.instant import Instant
-from exporter.state.records import Limits, Snapshot, Target
-from exporter.state.shards import belongs
+from exporter.state.records import Snapshot, Target
 from exporter.state.store import Store
 from exporter.status.facts import Facts, ProjectFacts
 from exporter.web import app as web_app
@@ -238,14 +238,14 @@ class App:
         old = self._running
         kept = _unchanged(old, loaded)
         new = self._build(loaded, kept, old.limits)
-        targets, renderer = _targets(loaded), None
+        configured, renderer = targets(loaded), None
         if loaded.settings.gpu_hourly_cost != old.loaded.settings.gpu_hourly_cost:
             renderer = Renderer(loaded.settings.gpu_hourly_cost)
         retired = [poller for name, poller in old.pollers.items() if new.pollers.get(name) is not poller]
         for poller in retired:
             poller.cancel()  # before the swap, so that polls of the old configuration commit nothing after it
         self._running = new
-        self._put_in_place(new, targets)
+        self._put_in_place(new, configured)
         if renderer is not None:
             self._publisher.use(renderer)
         for poller in retired:
@@ -267,7 +267,7 @@ class App:
             project.name: kept.get(project.name) or self._poller(project, limits[_identity(project)])
             for project in loaded.projects
         }
-        return Running(loaded, limits, pollers, _plans(loaded))
+        return Running(loaded, limits, pollers, plans(loaded))
 
     def _poller(self, project: Project, limit: RateLimit) -> Poller:
         endpoint = Endpoint(
@@ -286,9 +286,9 @@ class App:
             raise ConfigError([problem]) from None
         return Poller(client, self.store, reporter, clock, self._publisher.request_render)
 
-    def _put_in_place(self, running: Running, targets: list[Target] | None = None) -> None:
+    def _put_in_place(self, running: Running, configured: list[Target] | None = None) -> None:
         settings = running.loaded.settings
-        self.store.configure(_targets(running.loaded) if targets is None else targets)
+        self.store.configure(targets(running.loaded) if configured is None else configured)
         for project in running.loaded.projects:
             fetches = sorted({plan.fetch for plan in running.plans if plan.project == project.name})
             self.metrics.start_project(project.name, project.poll_interval, fetches)
@@ -341,65 +341,6 @@ def _unchanged(running: Running, loaded: Loaded) -> dict[str, Poller]:
         return {}
     before = running.loaded.projects
     return {project.name: running.pollers[project.name] for project in loaded.projects if project in before}
-
-
-def _plans(loaded: Loaded) -> list[Plan]:
-    return [plan for project in loaded.projects for plan in _plans_of(project, loaded.settings)]
-
-
-def _plans_of(project: Project, settings: Settings) -> Iterator[Plan]:
-    """Plans of a project; empty if all its deployments belong to other shards."""
-    keys = _keys(project, settings)
-    if project.fetch == "each":
-        yield from (Plan(project.name, "each", interval, key) for key, interval in (keys or {}).items())
-    elif keys is None or keys:
-        yield Plan(project.name, "list", project.poll_interval)
-    has_deployments = keys is None or bool(keys)
-    if (project.queue and has_deployments) or _queues(project, settings):
-        yield Plan(project.name, "queue", project.poll_interval)
-    if project.revisions and has_deployments:
-        yield Plan(project.name, "revisions", project.poll_interval)
-
-
-def _targets(loaded: Loaded) -> list[Target]:
-    return [_target(project, loaded.settings) for project in loaded.projects]
-
-
-def _target(project: Project, settings: Settings) -> Target:
-    keys = _keys(project, settings)
-    return Target(
-        project=project.name,
-        keys=None if keys is None else tuple(keys),
-        is_listed=project.fetch == "list",
-        stale_after=project.stale_after,
-        limits=Limits(
-            replica_metrics=project.replica_metrics,
-            max_replicas_per_deployment=settings.max_replicas_per_deployment,
-            max_deployments_per_project=settings.max_deployments_per_project,
-        ),
-        include=project.include,
-        exclude=project.exclude,
-        shard_index=settings.shard.index,
-        shard_total=settings.shard.total,
-        queues=_queues(project, settings),
-        has_scaling_queues=project.queue,
-        has_revisions=project.revisions,
-        labels=project.labels,
-    )
-
-
-def _queues(project: Project, settings: Settings) -> tuple[str, ...]:
-    """Configured queues of this shard."""
-    shard = settings.shard
-    return tuple(queue for queue in project.queues if belongs(queue, shard.index, shard.total))
-
-
-def _keys(project: Project, settings: Settings) -> dict[str, float] | None:
-    """Configured deployments of this shard with their intervals; None for discovery."""
-    if project.deployments is None:
-        return None
-    shard = settings.shard
-    return {key: each for key, each in project.deployments.items() if belongs(key, shard.index, shard.total)}
 
 
 async def _key(reader: KeyReader) -> str:
