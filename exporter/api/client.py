@@ -201,18 +201,25 @@ async def _translated() -> AsyncIterator[None]:
         yield
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         ours = next(HTTPX_ERRORS[kind] for kind in type(error).__mro__ if kind in HTTPX_ERRORS)
-        detail = _verification(error) or f"{type(error).__name__}: {error}"
+        detail = _cause(error) or f"{type(error).__name__}: {error}"
         raise ours(detail, retryable=ours is Unreachable) from None
 
 
-def _verification(error: BaseException | None) -> str | None:
-    """Returns why the server's certificate is not trusted, with a hint; None for other errors."""
+def _cause(error: BaseException | None) -> str | None:
+    """Returns the message of the operating system or of OpenSSL, with a hint on certificates; None for other errors."""
+    message = None
     while error is not None:
+        if isinstance(error, BaseExceptionGroup):  # one exception for each address of the host
+            error = error.exceptions[0]
         if isinstance(error, ssl.SSLCertVerificationError):
             hint = "set ca_file or SSL_CERT_FILE to the CA certificate"
             return f"certificate verification failed: {error.verify_message}; {hint}"
+        if isinstance(error, ssl.SSLError) and error.reason:
+            message = f"TLS failed: {error.reason.lower().replace('_', ' ')} (does the server expect http://?)"
+        elif isinstance(error, OSError) and error.strerror:
+            message = error.strerror
         error = error.__cause__ or error.__context__
-    return None
+    return message
 
 
 def _status_error(response: httpx.Response) -> ApiError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 from exporter.api.errors import NotFound
@@ -113,7 +113,9 @@ async def polled(loaded: Loaded, ended: Callable[[], object]) -> Check:
         worked = await app.poll_once(ended)
         snapshot = await app.snapshot()
         missing = {shown.project for shown in snapshot.deployments if isinstance(shown.record.poll.error, NotFound)}
-        names = {project: await app.names(project) for project in missing}
+        empty = [each.name for each in snapshot.projects if not each.deployments and each.poll.error is None]
+        filtered = {each.name for each in loaded.projects if each.include or each.exclude}
+        names = {project: await app.names(project) for project in missing | filtered.intersection(empty)}
     finally:
         await app.close()
     base_urls = {project.name: project.base_url for project in loaded.projects}
@@ -130,7 +132,8 @@ async def polled(loaded: Loaded, ended: Callable[[], object]) -> Check:
         ok=worked and all(each.poll_success for each in deployments),
         warnings=(
             *checked.warnings,
-            *prices.warnings(loaded.settings.gpu_hourly_cost, _gpu_types(deployments)),
+            *(prices.warnings(loaded.settings.gpu_hourly_cost, _gpu_types(deployments)) if deployments else ()),
+            *(_empty(name, names.get(name)) for name in empty if name not in missing),
             *_opt_in_warnings(app.store.projects),
         ),
         projects=tuple(
@@ -159,6 +162,13 @@ def _project(project: Project, api_key: str) -> CheckedProject:
         stale_after=show(project.stale_after),
         requests_per_minute=project.requests_per_minute,
     )
+
+
+def _empty(project: str, names: Sequence[str] | None) -> str:
+    """Warning about a project without exported deployments. `names`: those that the API lists, if they are filtered."""
+    if not names:
+        return f"project {project}: the API key is valid, but the project has no deployments; check that it is its key"
+    return f'project {project}: include and exclude match no deployment, such as "{names[0]}"; they match whole names'
 
 
 def _opt_in_warnings(projects: Mapping[str, ProjectState]) -> Iterator[str]:

@@ -73,7 +73,7 @@ EXAMPLES = {
     "  TOGETHER_API_KEY=any TOGETHER_BASE_URL=http://127.0.0.1:10171 together-exporter",
     "check": "  together-exporter check --config.file=together-exporter.yml\n  together-exporter check --poll\n"
     "  together-exporter check --poll --output=json",
-    "once": "  together-exporter once >/var/lib/node_exporter/together.prom.new",
+    "once": "  together-exporter once >together.prom.new && mv together.prom.new /var/lib/node_exporter/together.prom",
     "metrics": "  together-exporter metrics",
     "rules": "  together-exporter rules >/etc/prometheus/rules/together.yml\n  together-exporter rules --list\n"
     "  together-exporter rules --threshold=cold_start=20m --for=TogetherDeploymentFailed=5m --format=operator\n"

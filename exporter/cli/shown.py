@@ -93,10 +93,6 @@ def _polled(out: Console, check: Check) -> None:
     _print_lines(out, *(f"{reason}: {hint}" for reason, hint in hints.items() if reason not in shown))
     worked = sum(each.poll_success for each in deployments)
     _print_lines(out, f"{worked} of {len(deployments)} deployments polled successfully; {check.series} series in total")
-    if not deployments and check.ok:
-        _print_lines(
-            out, "The API key is valid, but the project has no deployments. Check that it belongs to the right project."
-        )
 
 
 def _gpus(d: CheckedDeployment) -> str:

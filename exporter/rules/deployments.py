@@ -28,6 +28,7 @@ UNKNOWN_STATUS = one(f'together_deployment_status{{status!~"{KNOWN_STATUSES}"}}'
 UNKNOWN_REPLICA_STATUS = one(f'together_deployment_replicas{{status!~"{KNOWN_REPLICA_STATUSES}"}}', "status")
 MISSING_REPLICAS = "{{ $value }} fewer ready {{ if eq $value 1.0 }}replica{{ else }}replicas{{ end }}"
 WHOLE_NUMBER = '{{ printf "%.0f" $value }}'  # increase() extrapolates to fractions
+EXISTS = "and on (<deployment>) group by (<deployment>) (together_deployment_info)"  # not deleted within the window
 UNSERVED = "together:deployment_unserved"
 
 
@@ -128,9 +129,10 @@ DEPLOYMENT_ALERTS = (
         "TogetherDeploymentReadinessLost",
         "warning",
         "5m",
-        "max by (<deployment>) (increase(together_deployment_readiness_lost_total[<readiness_lost_window>]))\n"
+        "floor(max by (<deployment>) (increase(together_deployment_readiness_lost_total[<readiness_lost_window>])))\n"
         "> on (<deployment>) <readiness_lost_per_replica> * max by (<deployment>) "
-        "(max_over_time(together_deployment_replicas_desired[<readiness_lost_window>]))",
+        "(max_over_time(together_deployment_replicas_desired[<readiness_lost_window>]))\n"
+        f"{EXISTS}",
         "Replicas repeatedly lose readiness.",
         f"{DEPLOYMENT_ID}: replicas lost readiness {WHOLE_NUMBER} times within <readiness_lost_window>.",
     ),
@@ -140,7 +142,7 @@ DEPLOYMENT_ALERTS = (
         "5m",
         "sum by (<deployment>) (\n"
         f"  {one('increase(together_deployment_status_changes_total[<flapping_window>])', 'status')}\n"
-        ") > <flapping_changes>",
+        f") > <flapping_changes>\n{EXISTS}",
         "Deployment status is flapping.",
         f"{DEPLOYMENT_ID}: {WHOLE_NUMBER} status changes within <flapping_window>.",
     ),

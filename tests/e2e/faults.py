@@ -73,7 +73,7 @@ BOMB = gzip.compress(b" " * 200 * 2**20, 9)
 NOT_JSON = "response is not JSON"
 
 FAULTS = (
-    Fault("reset-in-the-body", reset, "connection", "Error"),
+    Fault("reset-in-the-body", reset, "connection", "Connection reset by peer"),
     Fault("hung-up", b"", "connection", "disconnected"),
     Fault("hung-up-in-the-head", b"HTTP/1.1 200 OK\r\ncontent-", "connection", "disconnected"),
     Fault("silence", silence, "timeout", "no complete response within"),

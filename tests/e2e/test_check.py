@@ -140,14 +140,23 @@ def test_no_network_is_told(tmp_path: Path) -> None:
     file = written(tmp_path, "projects: [{base_url: 'http://127.0.0.1:9', poll_timeout: 500ms}]")
     done = run("check", "--poll", file, TOGETHER_API_KEY=API_KEY)
     assert done.returncode == 1
-    assert "API unreachable: ConnectError" in done.stdout
+    assert "API unreachable: Connection refused. Check" in done.stdout
     assert "DNS, proxy, firewall and CA certificates" in done.stdout
 
 
 def test_a_key_that_sees_nothing_is_told() -> None:
     with SimulatorServer(Scenario()) as server:
         done = run("check", "--poll", TOGETHER_API_KEY=API_KEY, TOGETHER_BASE_URL=server.url)
-    assert (done.returncode, "The API key is valid, but the project has no deployments" in done.stdout) == (0, True)
+    warning = "project default: the API key is valid, but the project has no deployments; check that it is its key"
+    assert (done.returncode, warning in done.stderr) == (0, True)
+
+
+def test_patterns_that_match_nothing_are_told(steady: SimulatorServer, tmp_path: Path) -> None:
+    file = written(tmp_path, f"gpu_hourly_cost: {{h100: 1}}\nprojects: [{{base_url: '{steady.url}', include: [chat]}}]")
+    done = run("check", "--poll", file, TOGETHER_API_KEY=API_KEY)
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    text = 'project default: include and exclude match no deployment, such as "chat-prod"; they match whole names'
+    assert (done.returncode, warnings) == (0, [f"warning: {text}"])
 
 
 def test_json_for_scripts(steady: SimulatorServer, tmp_path: Path) -> None:

@@ -77,12 +77,12 @@ def contexts(folder: Path) -> dict[str, ssl.SSLContext]:
 
 
 STATIC = (
-    Fault("refused", b"", "connection", "ConnectError"),
-    Fault("dns", b"", "connection", "ConnectError"),
+    Fault("refused", b"", "connection", "Connection refused"),
+    Fault("dns", b"", "connection", "Name or service not known"),
     Fault("tls-expired", b"", "connection", "certificate has expired"),
     Fault("tls-wrong-host", b"", "connection", "Hostname mismatch"),
     Fault("tls-self-signed", b"", "connection", "unable to get local issuer"),
-    Fault("tls-spoken-to-http", b"", "connection", "SSL"),
+    Fault("tls-spoken-to-http", b"", "connection", "TLS failed: wrong version number"),
     Fault("http-spoken-to-tls", b"", "connection", "Error"),
 )  # there from the start: nothing was ever known
 REDIRECT = Fault("301-to-another-host", b"", "invalid_response", "redirects are not followed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.rules.cases_deployments import INFO, QUEUE_INFO, READABLE, UP, jobs
+from tests.unit.rules.cases_deployments import CHANGES, INFO, LOST, QUEUE_INFO, READABLE, UP, jobs
 from tests.unit.rules.cases_projects import LAST, NOT_FOUND, TARGET, error, expiry, requests
 from tests.unit.rules.promtool import DEPLOYMENT, D, Timeline, reason, replicas, status, with_status
 
@@ -91,6 +91,25 @@ QUIET = (
         "a discovered deployment is deleted, and then there is an outage of 4 minutes",
         {LAST: "0+60x60 stale", OTHER_LAST: "0+60x100 6000+0x4 6300+60x90", READABLE: OUTAGE},
         [(minute, "TogetherDataStale", []) for minute in range(60, 110)],
+    ),
+    Timeline(
+        "a deployment that flaps and loses readiness is deleted after two minutes",
+        {
+            CHANGES: "0+20x2 stale",
+            LOST: "0+9x2 stale",
+            replicas("desired"): "1+0x2 stale",
+            INFO: "1+0x2 stale",
+        },
+        [
+            (minute, alert, [])
+            for minute in range(2, 40)
+            for alert in ("TogetherDeploymentFlapping", "TogetherDeploymentReadinessLost")
+        ],
+    ),
+    Timeline(
+        "readiness is lost twice at the start of the exporter, which rates extrapolate",
+        {LOST: "0 2+0x60", replicas("desired"): "1+0x60", INFO: "1+0x60"},
+        [(minute, "TogetherDeploymentReadinessLost", []) for minute in range(1, 40)],
     ),
     Timeline(
         "the one exporter is replaced",

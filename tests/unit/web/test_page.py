@@ -247,7 +247,10 @@ def test_one_that_does_not_exist_is_told_with_its_runbook() -> None:
 
 def test_before_the_first_poll_and_without_deployments_it_says_so() -> None:
     assert "Nothing has been polled yet." in shown_of(Store([Target("p")])).text
-    assert "No deployments. A key sees only those of its own project." in shown().text
+    assert (
+        "No deployments. A key sees only those of its own project, and include and exclude match whole names."
+        in shown().text
+    )
 
 
 def test_a_refused_configuration_and_a_shard_are_told() -> None:
