@@ -90,6 +90,8 @@ class Reporter:
             details["request_id"] = error.request_id
         event = "poll failed" if logged_at is None else "poll still failing"
         is_ours = isinstance(error, InternalError)
+        if logged_at is None and not is_ours:
+            details["hint"] = error.hint
         self._log.log(
             logging.ERROR if is_ours else logging.WARNING,
             "unexpected exception in poll (please report)" if is_ours else event,

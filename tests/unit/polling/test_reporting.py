@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import structlog
 
-from exporter.api.errors import Forbidden, InvalidResponse, NotFound, PollTimeout, ServerError, Unauthorized
+from exporter.api.errors import ERRORS, Forbidden, InvalidResponse, NotFound, PollTimeout, ServerError, Unauthorized
 from exporter.polling.fetches import Name
 from exporter.polling.reporting import DROP_MESSAGES, REMINDER_INTERVAL, Reporter
 from exporter.state.records import Limits, Target
@@ -45,7 +45,8 @@ def line(event: str, level: str = "info", **fields: Any) -> dict[str, Any]:
 
 
 def failed(reason: str, says: str, **fields: Any) -> dict[str, Any]:
-    return line("poll failed", "warning", reason=reason, error=says, next_in="30s", **fields)
+    hint = next(kind.hint for kind in ERRORS if kind.reason == reason)
+    return line("poll failed", "warning", reason=reason, error=says, hint=hint, next_in="30s", **fields)
 
 
 TIMEOUT = error(PollTimeout)
