@@ -96,7 +96,7 @@ def dashboards(options: argparse.Namespace) -> int:
 
 def _config(options: argparse.Namespace) -> RulesConfig:
     """Raises ConfigError with every problem of the file and the options."""
-    from exporter.rules.config import RulesConfig, known_keys  # noqa: PLC0415 - the daemon does without its imports
+    from exporter.rules.config import RulesConfig, conflicts, known_keys  # noqa: PLC0415 - the daemon does without its imports
 
     file = config_file.read(options.config) if options.config else ConfigFile()
     from_options = _from_options(options)
@@ -110,7 +110,10 @@ def _config(options: argparse.Namespace) -> RulesConfig:
                 problems.append(place(path, message(detail, known_keys())))
     if problems:
         raise ConfigError(problems[:1])  # errors are reported in one line
-    return RulesConfig.model_validate(_merged(file.values, from_options))
+    config = RulesConfig.model_validate(_merged(file.values, from_options))
+    for name, text in conflicts(config):
+        raise ConfigError([Problem(file.name, f"thresholds.{name}", text)])
+    return config
 
 
 def _from_options(options: argparse.Namespace) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -13,9 +13,10 @@ from exporter import REPOSITORY
 from exporter.rules.alert import Severity
 from exporter.rules.groups import ALERTS
 from exporter.rules.thresholds import Thresholds
-from exporter.settings.durations import Duration
+from exporter.settings.durations import Duration, parse, show
 
 RUNBOOKS = f"{REPOSITORY}/blob/main/docs/runbooks/"
+BRIEF_WINDOWS = ("reason_window", "out_of_memory_window", "rate_limited_window")  # a single sample must not alert
 LABEL = "^[a-zA-Z_][a-zA-Z0-9_]*$"
 LISTS = {
     "project": ("project",),
@@ -88,6 +89,23 @@ class RulesConfig(_Part):
     labels: dict[LabelName, str] = Field({}, description="Labels added to every alert.")
     annotations: dict[LabelName, str] = Field({}, description="Annotations added to every alert.")
     runbook_url: str = Field(RUNBOOKS, description="URL prefix of the runbooks; the alert name and .md are appended.")
+
+
+def conflicts(config: RulesConfig) -> Iterator[tuple[str, str]]:
+    """Thresholds that do not fit others, with the reason."""
+    thresholds = config.thresholds
+    for name, alert in ((name, alert) for name in BRIEF_WINDOWS for alert in ALERTS.values()):
+        override = config.overrides.get(alert.name)
+        hold = override.hold if override and override.hold else parse(alert.hold)
+        is_used = f"[<{name}>]" in alert.expr and alert.name not in config.disabled
+        if is_used and getattr(thresholds, name) >= hold:
+            yield name, f"must be shorter than the `for` of {alert.name}, which is {show(hold)}"
+    for name, longer in (
+        ("burn_fast_short_window", "burn_fast_window"),
+        ("burn_slow_short_window", "burn_slow_window"),
+    ):
+        if getattr(thresholds, name) >= getattr(thresholds, longer):
+            yield name, f"must be shorter than {longer}, which is {show(getattr(thresholds, longer))}"
 
 
 def known_keys() -> dict[tuple[str, ...], tuple[str, ...]]:

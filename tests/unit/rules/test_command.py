@@ -146,6 +146,33 @@ def test_a_mistake_in_the_file_is_named_with_its_line(config: str, message: str,
     assert message in err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            ["--threshold=reason_window=10m"],
+            "thresholds.reason_window: must be shorter than the `for` of TogetherReplicaCrashLooping, which is 10m",
+        ),
+        (
+            ["--for=TogetherRateLimited=5m"],
+            "thresholds.rate_limited_window: must be shorter than the `for` of TogetherRateLimited, which is 5m",
+        ),
+        (
+            ["--threshold=burn_fast_short_window=2h"],
+            "thresholds.burn_fast_short_window: must be shorter than burn_fast_window, which is 1h",
+        ),
+    ],
+)
+def test_thresholds_that_do_not_fit_others_are_refused(arguments: list[str], says: str, run: Run) -> None:
+    code, out, err = run("rules", *arguments)
+    assert (code, out, err) == (2, "", f"together-exporter: {says}\n")
+
+
+def test_the_window_of_a_disabled_alert_may_be_any(run: Run) -> None:
+    code, _, _ = run("rules", "--threshold=rate_limited_window=1h", "--disable=TogetherRateLimited")
+    assert code == 0
+
+
 def test_the_list_is_a_table_of_every_alert(run: Run) -> None:
     code, out, _ = run("rules", "--list", "--threshold=cold_start=20m", "--disable=TogetherDataStale")
     assert code == 0
