@@ -188,6 +188,16 @@ def test_an_answer_that_shows_nothing_new_keeps_the_very_history() -> None:
     assert before.named("x") is not before
 
 
+def test_the_time_of_a_status_is_that_of_its_first_sight() -> None:
+    def seen(history: History, status: str, second: float) -> History:
+        return history.after(Deployment(id="1", status=status, ready_replicas=second), at(second))
+
+    first = seen(seen(History(), "Ready", 0), "Ready", 10)
+    assert (first.since, first.saw_change) == (at(0).unix, False)
+    changed = seen(seen(first, "Failed", 20), "Failed", 30)
+    assert (changed.since, changed.saw_change) == (at(20).unix, True)
+
+
 def test_another_id_starts_afresh() -> None:
     before = History().after(Deployment(id="1", status="Ready", replica_events={}), at(0)).named("chat")
     before = before.after(Deployment(id="1", status="Failed", replica_events={"a": waiting()}), at(1))

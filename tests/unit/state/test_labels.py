@@ -35,6 +35,15 @@ def test_every_deployment_has_the_users_own_labels_whatever_is_known_of_it() -> 
     assert f"{line} 1.0" in pipeline.text(10_000).splitlines(), "also when the state is stale"
 
 
+def test_labels_of_a_deployment_that_is_configured_by_id_are_those_of_its_id() -> None:
+    target = Target(
+        "p", ("dep_1",), labels=Labels(deployments={"dep_1": {"label_team": "a"}, "chat": {"label_team": "b"}})
+    )
+    pipeline = Pipeline(target)
+    pipeline.list("p", answer({"data": [{"id": "dep_1", "name": "chat"}]}))
+    assert dict(pipeline.shown()["chat"].record.labels) == {"label_team": "a"}
+
+
 def test_labels_follow_a_reload_at_once() -> None:
     pipeline = Pipeline(Target("p"))
     pipeline.list("p", answer({"data": [{"id": "1", "name": "chat-prod"}]}))
