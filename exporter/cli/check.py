@@ -89,8 +89,12 @@ def read(loaded: Loaded) -> Check:
     return Check(
         ok=True,
         file=loaded.file or None,
-        warnings=tuple(
-            f"project {project}: {file} is world-readable; run chmod o-r" for project, file in loaded.open_key_files()
+        warnings=(
+            *(
+                f"project {project}: {file} is world-readable; run chmod o-r"
+                for project, file in loaded.open_key_files()
+            ),
+            *filter(None, map(_rate_warning, loaded.projects)),
         ),
         listen_addresses=settings.web.listen_address,
         telemetry_path=f"{settings.web.route_prefix}{settings.web.telemetry_path}",
@@ -142,6 +146,17 @@ async def polled(loaded: Loaded, ended: Callable[[], object]) -> Check:
         ),
         deployments=tuple(deployments),
         series=sum(not line.startswith(b"#") for line in (await app.page()).splitlines()),
+    )
+
+
+def _rate_warning(project: Project) -> str | None:
+    """Warning about more polls than the rate limit allows."""
+    allowed = 60 * project.max_requests_per_second
+    if project.requests_per_minute <= allowed:
+        return None
+    return (
+        f"project {project.name}: {project.requests_per_minute:.0f} requests/min exceed max_requests_per_second "
+        f"({allowed:.0f} requests/min); raise it or poll_interval"
     )
 
 

@@ -72,6 +72,15 @@ def test_all_problems_at_once_each_with_file_line_key_and_hint(tmp_path: Path) -
     }
 
 
+def test_more_polls_than_the_rate_limit_allows_are_warned_about(tmp_path: Path) -> None:
+    text = "projects: [{api_key: k, poll_interval: 100ms}, {name: q, api_key: k, poll_interval: 200ms}]"
+    file = written(tmp_path, text)
+    (tmp_path / "c.yml").chmod(0o600)
+    warning = "project default: 600 requests/min exceed max_requests_per_second (300 requests/min)"
+    done = run("check", file)
+    assert (done.returncode, done.stderr) == (0, f"warning: {warning}; raise it or poll_interval\n")
+
+
 def test_an_open_key_file_is_warned_about(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text(API_KEY)
