@@ -117,7 +117,8 @@ async def polled(loaded: Loaded, ended: Callable[[], object]) -> Check:
         worked = await app.poll_once(ended)
         snapshot = await app.snapshot()
         missing = {shown.project for shown in snapshot.deployments if isinstance(shown.record.poll.error, NotFound)}
-        empty = [each.name for each in snapshot.projects if not each.deployments and each.poll.error is None]
+        known = {shown.project for shown in snapshot.deployments}
+        empty = [each.name for each in snapshot.projects if each.name not in known and each.poll.error is None]
         filtered = {each.name for each in loaded.projects if each.include or each.exclude}
         names = {project: await app.names(project) for project in missing | filtered.intersection(empty)}
     finally:
@@ -137,7 +138,7 @@ async def polled(loaded: Loaded, ended: Callable[[], object]) -> Check:
         warnings=(
             *checked.warnings,
             *(prices.warnings(loaded.settings.gpu_hourly_cost, _gpu_types(deployments)) if deployments else ()),
-            *(_empty(name, names.get(name)) for name in empty if name not in missing),
+            *(_empty(name, names.get(name)) for name in empty),
             *_opt_in_warnings(app.store.projects),
         ),
         projects=tuple(
