@@ -71,11 +71,10 @@ def is_status(matcher: str) -> str:
     return one(f"together_deployment_status{{status{matcher}}}") + " == 1"
 
 
-READY, DESIRED = one("together_deployment_replicas_ready"), one("together_deployment_replicas_desired")
+READY = "together:deployment_replicas_ready"
+DESIRED = one("together_deployment_replicas_desired")
 MIN, MAX = one("together_deployment_replicas_min"), one("together_deployment_replicas_max")
 GPUS = one("together_deployment_gpus_per_replica")
 RUNNING = one('together_deployment_replicas{status="Running"}')
-# An API that leaves out a `ready_replicas` of 0 still lists the replicas.
-NONE_READY = f"{READY} == 0\nor on (<deployment>) ({RUNNING} == 0 unless on (<deployment>) {READY})"
 NOT_FOUND_ERROR = 'together_deployment_poll_error{reason="not_found"}'
 NOT_FOUND = one(NOT_FOUND_ERROR) + " == 1"

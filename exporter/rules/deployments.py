@@ -9,11 +9,9 @@ from exporter.rules.alert import (
     MAX,
     MIN,
     NO_VALUE,
-    NONE_READY,
     READY,
     REPLICAS,
     Alert,
-    indented,
     is_status,
     last_known,
     one,
@@ -56,7 +54,7 @@ DEPLOYMENT_ALERTS = (
         "critical",
         "5m",
         f"{DESIRED}\n"
-        f"and on (<deployment>) (\n{indented(NONE_READY)}\n)\n"
+        f"and on (<deployment>) {READY} == 0\n"
         "and on (<deployment>) min by (<deployment>) "
         "(min_over_time(together_deployment_replicas_desired[<cold_start>])) > 0\n"
         "and on (<deployment>) group by (<deployment>) "

@@ -34,8 +34,13 @@ EXPORTER_ALERTS = (
         "critical",
         "10m",
         "group by (<project>) (\n"
-        "  last_over_time(together_project_poll_success[<exporter_memory>])\n"
-        "  unless on (<exporter>, instance) together_exporter_build_info\n"
+        "  together:project_last_exported\n"
+        # Removed from the configuration: the job has a newer one without the project.
+        "  unless on (<exporter>, project) (\n"
+        "    together:project_last_exported - <overlap_seconds>\n"
+        "    < on (<exporter>) group_left ()\n"
+        "    max by (<exporter>) (together_exporter_config_last_reload_success_timestamp_seconds)\n"
+        "  )\n"
         ")\n"
         "unless on (<project>) group by (<project>) (together_project_poll_success)\n"
         "and on (<keep>) group by (<keep>) (together_exporter_build_info)",

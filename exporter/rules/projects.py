@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from exporter.rules.alert import DEPLOYMENT_ID, NOT_FOUND, NOT_FOUND_ERROR, PROJECT, Alert, one, pluralize
+from exporter.rules.alert import DEPLOYMENT_ID, NOT_FOUND, PROJECT, Alert, one, pluralize
+from exporter.rules.records import LAST_SUCCESS
 
 QUEUE_ID = f"{PROJECT}: queue {{{{ $labels.queue }}}}"
 BY_NAME = "<project>, secret"
@@ -11,10 +12,10 @@ EXPIRES = f"min by ({BY_NAME}) ({EXPIRY})"
 POLLS = f"polls of {{{{ if $value }}}}{pluralize('deployment')}{{{{ else }}}}all deployments{{{{ end }}}}"
 QUEUE_INFO = one("together_deployment_queue_info", "queue")
 TARGET = 'together_deployment_autoscaling_target{metric="QueueBacklogPerWorker"}'
-LAST_SUCCESS = "together_deployment_last_success_timestamp_seconds"
-NOT_DELETED = f"unless on (<deployment>) last_over_time({NOT_FOUND_ERROR}[<memory>])"
+NOT_DELETED = "unless on (<deployment>) together:deployment_deleted"
 READABLE = "max by (<project>) (together_project_poll_success)"
 LIMITED = '="rate_limited"'
+LIMITED_SHARE = "{{ if eq $value 1.0 }}polls{{ else }}{{ $value | humanizePercentage }} of requests{{ end }}"
 REQUESTS = "together_exporter_api_requests_total"
 
 
@@ -129,7 +130,7 @@ POLL_ALERTS = (
         # requests may be rarer than the window, at the API's own request
         f"or on (<project>) {_project_error(LIMITED)}",
         "API is rate limiting the exporter.",
-        f"{PROJECT}: {{{{ $value | humanizePercentage }}}} of requests answered with 429 Too Many Requests for <for>.",
+        f"{PROJECT}: {LIMITED_SHARE} answered with 429 Too Many Requests for <for>.",
         by="<project>",
     ),
     Alert(

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from exporter.rules.alert import DESIRED, MAX, NOT_FOUND, READY, RUNNING, Record, one
+from exporter.rules.alert import DESIRED, MAX, NOT_FOUND, NOT_FOUND_ERROR, READY, RUNNING, Record, indented, one
 
 OWN_LABELS = "together:deployment_labels"  # generated only if alerts have deployment labels
 
-SHARDS = "max by (<exporter>) (together_exporter_shards)"  # of the newest configuration, if it is being changed
+LAST_SUCCESS = "together_deployment_last_success_timestamp_seconds"
+# If the API leaves out `ready_replicas`, the listed replicas tell.
+READY_REPLICAS = (
+    f"{one('together_deployment_replicas_ready')}\n"
+    "or on (<deployment>) (\n"
+    f"  sum by (<deployment>) ({one('together_replica_ready', 'replica')})\n"
+    f"  and on (<deployment>) {RUNNING}\n"
+    ")\n"
+    f"or on (<deployment>) {RUNNING} == 0"
+)
 
 ALERT_RECORDS = (
+    Record(READY, READY_REPLICAS),
+    # While the number of shards is being changed, instances with both numbers run; one complete set is enough.
     Record(
         "together:shards_missing",
-        f"{SHARDS}\n"
-        "- count by (<exporter>) (count by (<exporter>, index) (\n"
-        "  together_exporter_shard_info\n"
-        f"  and on (<exporter>, instance) together_exporter_shards == on (<exporter>) group_left () {SHARDS}\n"
-        ")) > 0",
+        "min by (<exporter>) (\n"
+        "  max by (<exporter>, total) (\n"
+        "    together_exporter_shards * on (<exporter>, instance) group_right () together_exporter_shard_info\n"
+        "  )\n"
+        "  - count by (<exporter>, total) (count by (<exporter>, total, index) (together_exporter_shard_info))\n"
+        ") > 0",
+    ),
+    Record(
+        "together:project_last_exported",
+        "max by (<exporter>, project) (\n"
+        "  max_over_time(timestamp(together_project_poll_success)[<exporter_memory>:<minute>])\n"
+        ")",
     ),
     Record(
         "together:project_readable",
@@ -25,6 +43,14 @@ ALERT_RECORDS = (
         "together:deployment_was_known",
         "group by (<deployment>) (last_over_time(together_deployment_info[<memory>]))\n"
         "unless group by (<deployment>) (together_deployment_info)",
+    ),
+    # Deleted and configured: last_success stands still. A later failure of another kind does not bring it back.
+    Record(
+        "together:deployment_deleted",
+        "max by (<deployment>) (\n"
+        f"  max_over_time(timestamp({NOT_FOUND_ERROR})[<memory>:<minute>])\n"
+        ")\n"
+        f"> on (<deployment>) max by (<deployment>) (last_over_time({LAST_SUCCESS}[<memory>]))",
     ),
     Record(
         "together:deployment_blind",
@@ -52,8 +78,7 @@ ALERT_RECORDS = (
     ),
     Record(
         "together:deployment_unserved",
-        f"(\n  {READY} == bool 0\n"
-        f"  or on (<deployment>) 1 + ({RUNNING} == 0 unless on (<deployment>) {READY})\n)\n"
+        f"{READY} == bool 0\n"
         "and on (<deployment>) max by (<deployment>) "
         "(min_over_time(together_deployment_replicas_desired[<unserved_after>])) > 0",
     ),
@@ -65,7 +90,7 @@ def gpus(replicas: str) -> str:
 
 
 USAGE_RECORDS = (
-    Record("together:deployment_gpus_ready", gpus(READY)),
+    Record("together:deployment_gpus_ready", gpus(f"(\n{indented(READY_REPLICAS)}\n)")),
     Record("together:deployment_gpus_desired", gpus(DESIRED)),
     Record("together:deployment_gpus_max", gpus(MAX)),
     Record(

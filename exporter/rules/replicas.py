@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from exporter.rules.alert import DEPLOYMENT_ID, READY, REPLICAS, Alert, one
+from exporter.rules.alert import DEPLOYMENT_ID, READY, REPLICAS, RUNNING, Alert, one
 
-RUNNING = one('together_deployment_replicas{status="Running"}')
 PRELOAD_STARTED = one("together_replica_volume_preload_started_timestamp_seconds", "replica")
 
 

@@ -24,6 +24,9 @@ class Thresholds(BaseModel):
     exporter_memory: Duration = Field(
         1 * DAY, description="How long alerts fire for an exporter that no longer exists."
     )
+    overlap_seconds: Positive = Field(
+        600, description="Maximum time for which an exporter still runs after its replacement has started."
+    )
     cold_start: Duration = Field(10 * MINUTE, description="Maximum time from zero to the first ready replica.")
     reason_window: Duration = Field(
         5 * MINUTE,

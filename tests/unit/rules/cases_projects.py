@@ -9,6 +9,7 @@ NOT_FOUND = f'together_deployment_poll_error{{{D},reason="not_found"}}'
 LAST = f"together_deployment_last_success_timestamp_seconds{{{D}}}"
 TARGET = f'together_deployment_autoscaling_target{{{D},metric="QueueBacklogPerWorker",custom_metric=""}}'
 BUILD = 'together_exporter_build_info{version="1"}'
+CONFIGURED = "together_exporter_config_last_reload_success_timestamp_seconds"
 SHARD = 'together_exporter_shard_info{index="%d",total="2",instance="%s"}'
 PROJECT, QUEUE, SECRET = {"project": "p"}, {"project": "p", "queue": "o/q"}, {"project": "p", "secret": "hf"}
 
@@ -126,7 +127,7 @@ CASES = (
         15,
         {error("rate_limited"): "1+0x25 stale", requests(429): "0 1 1 1 1 1 1 2 2 2 2 2 2 3 3 3 3 3 3 4+0x60"},
         {error("rate_limited"): "1+0x13 stale", requests(429): "0 1+0x60"},
-        "p: 100% of requests answered with 429 Too Many Requests for 15 minutes.",
+        "p: polls answered with 429 Too Many Requests for 15 minutes.",
         PROJECT,
     ),
     Case(
@@ -179,6 +180,7 @@ CASES = (
         },
         {
             'together_project_poll_success{project="p",instance="lives"}': "1 stale",  # no longer configured
+            f'{CONFIGURED}{{instance="lives"}}': "0 60+0x60",
             BUILD[:-1] + ',instance="lives"}': (1, 1),
         },
         "p: its exporter is gone for 10 minutes, and no other exports the project.",

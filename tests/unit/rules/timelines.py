@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.unit.rules.cases_deployments import CHANGES, INFO, LOST, QUEUE_INFO, READABLE, UP, jobs
-from tests.unit.rules.cases_projects import LAST, NOT_FOUND, TARGET, error, expiry, requests
+from tests.unit.rules.cases_projects import CONFIGURED, LAST, NOT_FOUND, TARGET, error, expiry, requests
 from tests.unit.rules.promtool import DEPLOYMENT, D, Timeline, reason, replicas, status, with_status
 
 FAILED = status("Failed")
@@ -126,6 +126,53 @@ QUIET = (
         ],
     ),
     Timeline(
+        "a project is removed by a reload, and the exporter is replaced hours later",
+        {
+            'together_project_poll_success{project="p",instance="old"}': "1+0x60 stale",
+            'together_project_poll_success{project="q",instance="old"}': "1+0x360 stale",
+            'together_project_poll_success{project="q",instance="new"}': "_x361 1+0x100",
+            f'{CONFIGURED}{{instance="old"}}': "0+0x60 3610+0x299 stale",
+            f'{CONFIGURED}{{instance="new"}}': "_x361 21660+0x100",
+            'together_exporter_build_info{version="1",instance="old"}': "1+0x360 stale",
+            'together_exporter_build_info{version="1",instance="new"}': "_x361 1+0x100",
+        },
+        [(minute, "TogetherProjectNotExported", []) for minute in (75, 300, 375, 450)],
+    ),
+    Timeline(
+        "a project is removed by a rollout, whose old pod runs beside the new one for a while",
+        {
+            'together_project_poll_success{project="p",instance="old"}': "1+0x65 stale",
+            'together_project_poll_success{project="q",instance="old"}': "1+0x65 stale",
+            'together_project_poll_success{project="q",instance="new"}': "_x61 1+0x100",
+            f'{CONFIGURED}{{instance="old"}}': "0+0x65 stale",
+            f'{CONFIGURED}{{instance="new"}}': "_x60 3600+0x100",
+            'together_exporter_build_info{version="1",instance="old"}': "1+0x65 stale",
+            'together_exporter_build_info{version="1",instance="new"}': "_x60 1+0x100",
+        },
+        [(minute, "TogetherProjectNotExported", []) for minute in range(65, 150, 5)],
+    ),
+    Timeline(
+        "from 3 shards to 2, and one of the old ones is still there",
+        {
+            'together_exporter_shards{instance="0"}': "2+0x60",
+            'together_exporter_shards{instance="1"}': "2+0x60",
+            'together_exporter_shards{instance="2"}': "3+0x60",
+            'together_exporter_shard_info{index="0",total="2",instance="0"}': "1+0x60",
+            'together_exporter_shard_info{index="1",total="2",instance="1"}': "1+0x60",
+            'together_exporter_shard_info{index="2",total="3",instance="2"}': "1+0x60",
+        },
+        [(minute, "TogetherShardMissing", []) for minute in (5, 20, 50)],
+    ),
+    Timeline(
+        "the statuses of some replicas are unknown, and the API leaves out how many are ready",
+        {replicas("desired"): "2+0x120", replicas("ready"): "2+0x60 stale", with_status("Running"): "2+0x60 stale"},
+        [
+            (minute, alert, [])
+            for minute in (66, 100)
+            for alert in ("TogetherDeploymentNoReadyReplica", "TogetherDeploymentBelowDesired")
+        ],
+    ),
+    Timeline(
         "one replica's crash loop is followed by the next one's",
         {reason("CrashLoopBackOff", "crash"): "1+0x30"},  # by class: no replica's name in it
         [(9, "TogetherReplicaCrashLooping", []), (10, "TogetherReplicaCrashLooping", [X])],
@@ -151,6 +198,25 @@ LOUD = (
         ],
     ),
     Timeline(
+        "replicas are running and not ready, and the API leaves out a number that is 0",
+        {
+            replicas("desired"): "2+0x120",
+            replicas("min"): "1+0x120",
+            replicas("ready"): "2+0x60 stale",
+            with_status("Running"): "2+0x120",
+            f'together_replica_ready{{{D},replica="a"}}': "1+0x60 0+0x60",
+            f'together_replica_ready{{{D},replica="b"}}': "1+0x60 0+0x60",
+        },
+        [
+            (65, "TogetherDeploymentNoReadyReplica", []),
+            (66, "TogetherDeploymentNoReadyReplica", [X]),
+            (100, "TogetherDeploymentAvailabilityBurnFast", [X]),
+            (76, "TogetherDeploymentBelowDesired", [X]),
+            (76, "TogetherDeploymentBelowMinimum", [X]),
+            (76, "TogetherReplicaNotReady", [X]),
+        ],
+    ),
+    Timeline(
         "the API no longer says how many replicas are ready",
         {
             replicas("desired"): "2+0x120",
@@ -162,6 +228,16 @@ LOUD = (
             for minute in (66, 100)
             for alert in ("TogetherDeploymentNoReadyReplica", "TogetherDeploymentAvailabilityBurnFast")
         ],
+    ),
+    Timeline(
+        "one 404, a success, then an outage",
+        {
+            LAST: "0+60x59 3540 3660+60x3 3840+0x140",
+            NOT_FOUND: "_x60 1 stale",
+            UNAVAILABLE: "_x65 1+0x140",
+            READABLE: "1+0x64 0+0x140",
+        },
+        [(81, "TogetherDataStale", []), *((minute, "TogetherDataStale", [P]) for minute in (82, 85, 110, 119))],
     ),
     Timeline(
         "an outage of an hour, in which the exporter is replaced",
@@ -189,6 +265,18 @@ LOUD = (
             'together_exporter_build_info{version="1",instance="b"}': "1+0x90",
         },
         [(30, "TogetherProjectNotExported", []), (31, "TogetherProjectNotExported", [P])],
+    ),
+    Timeline(
+        "one of two exporters with different jobs is deleted, and the other one reloads",
+        {
+            'together_project_poll_success{project="p",instance="a",job="one"}': "1+0x20 stale",
+            'together_project_poll_success{project="q",instance="b",job="two"}': "1+0x90",
+            f'{CONFIGURED}{{instance="a",job="one"}}': "0+0x20 stale",
+            f'{CONFIGURED}{{instance="b",job="two"}}': "0+0x30 1800+0x60",
+            'together_exporter_build_info{version="1",instance="a",job="one"}': "1+0x20 stale",
+            'together_exporter_build_info{version="1",instance="b",job="two"}': "1+0x90",
+        },
+        [(minute, "TogetherProjectNotExported", [P]) for minute in (31, 60, 89)],
     ),
     Timeline(
         "the only exporter is deleted: one alert is enough",
