@@ -213,13 +213,15 @@ def listed_of(answer: Json) -> Iterator[Sample]:
     replicas = list(answer["replica_events"].values())
     statuses = Counter(replica.get("replica_status") or "" for replica in replicas)
     for status in {*REPLICA_STATUSES, *statuses} - {""}:
-        yield "replicas", {"status": status}, float(statuses[status])
+        if statuses[status] or not statuses[""]:
+            yield "replicas", {"status": status}, float(statuses[status])
     reasons = Counter(replica.get("replica_status_reason") or "" for replica in replicas)
     for reason in set(reasons) - {""}:
         yield "replicas_with_reason", {"reason": reason, "class": CLASS_OF.get(reason, "other")}, float(reasons[reason])
     if revision := revision_of(answer):
         live = [replica for replica in replicas if replica.get("replica_status") != "Terminated"]
-        yield "replicas_updated", {}, float(sum(replica.get("revision_id") == revision for replica in live))
+        if all(replica.get("revision_id") for replica in live):
+            yield "replicas_updated", {}, float(sum(replica["revision_id"] == revision for replica in live))
 
 
 def revision_of(answer: Json) -> str | None:

@@ -104,6 +104,13 @@ def _ready_since(value: object, info: ValidationInfo) -> float | str | None:
         return UNREADABLE
 
 
+def _replica_name(value: object, info: ValidationInfo) -> object:
+    text = _text(value, info)
+    if text is None:
+        _note(info, "invalid_value")
+    return text or NAMELESS
+
+
 def _note(info: ValidationInfo, reason: DropReason, count: int = 1) -> None:
     if isinstance(info.context, Context):
         info.context.noted.append(Dropped(reason, info.field_name or "replica_events", count))
@@ -117,6 +124,7 @@ class Context:
     noted: list[Dropped]
 
 
+NAMELESS = "\N{REPLACEMENT CHARACTER}"  # a replica without a name
 UNREADABLE = "unreadable"  # a time that is set but invalid
 Text = Annotated[str | None, BeforeValidator(_text)]
 Message = Annotated[str | None, BeforeValidator(_message)]
@@ -204,9 +212,13 @@ class Replica:
         return None if isinstance(self.replica_ready_since, str) else self.replica_ready_since
 
 
+ReplicaName = Annotated[str, BeforeValidator(_replica_name)]
+
+
 @answer(frozen=True, slots=True, config=_TOLERANT)
 class Deployment:
-    """`GET /deployments/{id}`, or an item of `GET /deployments`."""
+    """`GET /deployments/{id}`, or an item of `GET /deployments`. A replica that is None is listed, but nothing about it
+    can be read."""
 
     autoscaling: Autoscaling | None = None
     capacity_type: Text = None
@@ -224,11 +236,16 @@ class Deployment:
     model_mounts: Entries[ModelMount] = None
     name: Text = None
     ready_replicas: Count | None = None
-    replica_events: dict[Annotated[str, BeforeValidator(_text)], Replica] | None = None
+    replica_events: dict[ReplicaName, Replica | None] | None = None
     status: Text = None
     storage: Count | None = None
     updated_at: Timestamp = None
     volumes: Entries[Volume] = None
+
+    @property
+    def replicas(self) -> tuple[Replica, ...]:
+        """Listed replicas that can be read."""
+        return tuple(replica for replica in (self.replica_events or {}).values() if replica is not None)
 
     @property
     def revision(self) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -25,12 +25,10 @@ _DEPLOYMENT, _QUEUE, _REVISION = TypeAdapter(Deployment), TypeAdapter(Queue), Ty
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A deployment and the omitted parts of its JSON. `unreadable_replicas`: listed replicas without any valid field;
-    they are missing in `replica_events`."""
+    """A deployment and the omitted parts of its JSON."""
 
     deployment: Deployment
     dropped: tuple[Dropped, ...] = ()
-    unreadable_replicas: frozenset[str] = frozenset()
 
     @property
     def id(self) -> str | None:
@@ -107,16 +105,13 @@ def _object(value: object) -> dict[str, Any]:
 
 def read_object(raw: dict[str, Any], variables: frozenset[str] = NO_VARIABLES) -> Reading:
     """Reads a deployment from its JSON object."""
-    deployment, dropped, refused = _tolerant(_DEPLOYMENT, raw, variables)
-    replicas = (path[1] for path in refused if len(path) == 2 and path[0] == "replica_events")  # noqa: PLR2004
-    return Reading(deployment, dropped, frozenset(printable(name) for name in replicas if name))
+    return Reading(*_tolerant(_DEPLOYMENT, raw, variables))
 
 
 def _tolerant(
     model: TypeAdapter[Answer], raw: dict[str, Any], variables: frozenset[str] = NO_VARIABLES
-) -> tuple[Answer, tuple[Dropped, ...], Sequence[Path]]:
-    """Returns the model without invalid values, or without the fields that contain them; the omitted parts; their
-    paths.
+) -> tuple[Answer, tuple[Dropped, ...]]:
+    """Returns the model without invalid values, or without the fields that contain them, and the omitted parts.
 
     Raises InvalidResponse if neither is valid."""
     refused: list[Path] = []
@@ -125,7 +120,7 @@ def _tolerant(
         noted: list[Dropped] = []
         try:
             read = model.validate_python(rest, context=Context(variables, noted))
-            return read, (*noted, *(Dropped("invalid_value", _field(path)) for path in refused)), refused
+            return read, (*noted, *(Dropped("invalid_value", _field(path)) for path in refused))
         except ValidationError as error:
             problems = error.errors(include_url=False, include_context=False, include_input=False)
         if any(problem["type"] == "string_unicode" for problem in problems):
@@ -161,13 +156,14 @@ def _with_printable_keys(raw: Any) -> Any:
 
 
 def _without(raw: Any, paths: Iterable[Path]) -> Any:
-    """Returns a copy without the values at the paths."""
+    """Returns a copy without the values at the paths: null in objects, so that what has no other valid part is still
+    listed, and left out of lists."""
     below: dict[Any, list[Path]] = defaultdict(list)
     for head, *rest in paths:
         below[head].append(tuple(rest))
     if isinstance(raw, dict):
-        kept = {key: value for key, value in raw.items() if () not in below.get(key, ())}
-        return {key: _without(value, below[key]) if key in below else value for key, value in kept.items()}
+        kept = {key: None if () in below.get(key, ()) else value for key, value in raw.items()}
+        return {key: _without(value, below[key]) if value and key in below else value for key, value in kept.items()}
     return [
         _without(value, below[index]) if index in below else value
         for index, value in enumerate(raw)

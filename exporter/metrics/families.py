@@ -26,17 +26,19 @@ def gpu_type(d: Deployment) -> str:
 
 def replicas_by_status(d: Deployment) -> Iterator[Sample]:
     """All known statuses and every unknown one present; above MAX_STATUSES the rarest are merged into OTHER. Empty
-    without replica_events."""
+    without replica_events, and no 0 while the status of a listed replica is unknown."""
     if d.replica_events is None:
         return
-    counts = _most_common((r.replica_status for r in d.replica_events.values()), REPLICA_STATUSES)
+    statuses = [None if replica is None else replica.replica_status for replica in d.replica_events.values()]
+    counts = _most_common(statuses, REPLICA_STATUSES)
     for status in dict.fromkeys((*REPLICA_STATUSES, *sorted(counts))):
-        yield (status,), float(counts[status])
+        if counts[status] or None not in statuses:
+            yield (status,), float(counts[status])
 
 
 def replicas_by_reason(d: Deployment) -> Iterator[Sample]:
     """Every reason present; above MAX_STATUSES the rarest are merged into OTHER."""
-    counts = _most_common(r.replica_status_reason for r in (d.replica_events or {}).values())
+    counts = _most_common(r.replica_status_reason for r in d.replicas)
     for reason in sorted(counts):
         yield (reason, reason_class(reason)), float(counts[reason])
 
@@ -52,10 +54,11 @@ def _most_common(texts: Iterable[str | None], known: Sequence[str] = ()) -> Coun
 
 
 def replicas_updated(d: Deployment) -> float | None:
-    revision = d.revision
-    if d.replica_events is None or revision is None:
+    """None while the revision of a listed replica is unknown."""
+    if d.replica_events is None or d.revision is None or None in d.replica_events.values():
         return None
-    return sum(r.revision_id == revision and r.replica_status != TERMINATED for r in d.replica_events.values())
+    revisions = [r.revision_id for r in d.replicas if r.replica_status != TERMINATED]
+    return None if None in revisions else revisions.count(d.revision)
 
 
 def autoscaling_target(d: Deployment) -> Iterator[Sample]:
@@ -209,8 +212,8 @@ DEPLOYMENT: Group[Deployment] = Group(
         ),
         Family(
             "together_deployment_replicas",
-            "Number of listed replicas by replica status, including replicas of old revisions "
-            "(replica_events[].replica_status).",
+            "Number of listed replicas by replica status, including replicas of old revisions; no 0 is reported while the "
+            "status of a listed replica is unknown (replica_events[].replica_status).",
             each(replicas_by_status),
             labels=("status",),
         ),
@@ -224,8 +227,8 @@ DEPLOYMENT: Group[Deployment] = Group(
         ),
         Family(
             "together_deployment_replicas_updated",
-            "Number of replicas of the current revision, excluding Terminated replicas; absent if the API does not "
-            "report the revision (replica_events[].revision_id).",
+            "Number of replicas of the current revision, excluding Terminated replicas; absent while the revision of the "
+            "deployment or of a listed replica is unknown (replica_events[].revision_id).",
             value(replicas_updated),
         ),
         Family(

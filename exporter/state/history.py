@@ -59,14 +59,12 @@ class History:
     lives: Mapping[str, Life] | None = None
     counts: Counts = NOTHING
 
-    def after(self, deployment: Deployment, now: Instant, unreadable: frozenset[str] = frozenset()) -> History:
-        """Updated with a response; the same object if nothing changed. A different ID resets the history.
-
-        `unreadable`: replicas that are listed, but nothing else is known about them."""
+    def after(self, deployment: Deployment, now: Instant) -> History:
+        """Updated with a response; the same object if nothing changed. A different ID resets the history."""
         if self.id is not None and deployment.id is not None and deployment.id != self.id:
-            return History().after(deployment, now, unreadable)
+            return History().after(deployment, now)
         counts = self._with_status(deployment.status)
-        lives, counts = self._with_replicas(deployment.replica_events, unreadable, counts, now)
+        lives, counts = self._with_replicas(deployment.replica_events, counts, now)
         id_, status = deployment.id or self.id, deployment.status or self.status
         if counts is self.counts and lives is self.lives and (id_, status) == (self.id, self.status):
             return self
@@ -90,12 +88,11 @@ class History:
         return replace(counts, status_changes={**changes, name: changes.get(name, 0) + 1})
 
     def _with_replicas(
-        self, events: Mapping[str, Replica] | None, unreadable: frozenset[str], counts: Counts, now: Instant
+        self, listed: Mapping[str, Replica | None] | None, counts: Counts, now: Instant
     ) -> tuple[Mapping[str, Life] | None, Counts]:
-        """`events` None: unknown, not "all ended"."""
-        if events is None:
+        """`listed` None: unknown, not "all ended"."""
+        if listed is None:
             return self.lives, counts
-        listed: dict[str, Replica | None] = {**dict.fromkeys(unreadable), **events}
         if self.lives is None:
             return {name: _life(replica, Life("other", None, None)) for name, replica in listed.items()}, counts
         lives: dict[str, Life] = {}
@@ -123,12 +120,14 @@ def _counted(before: Life, replica: Replica | None, counts: Counts) -> tuple[Lif
 
 
 def _life(replica: Replica | None, before: Life) -> Life:
-    """`replica` None: listed, but unreadable."""
+    """What is unknown stays as it was. `replica` None: listed, but unreadable."""
     if replica is None:
         return before
-    reason = replica.replica_status_reason
+    reason, ready_since = replica.replica_status_reason, before.ready_since
     ended_as = before.ended_as if reason is None else reason_class(reason)
-    return Life(ended_as, replica.replica_ready_since if replica.is_ready else None, before.appeared)
+    if replica.replica_status is not None:
+        ready_since = replica.replica_ready_since if replica.is_ready else None
+    return Life(ended_as, ready_since, before.appeared)
 
 
 def _with_startup(counts: Counts, replica: Replica, appeared: float) -> Counts:

@@ -191,7 +191,7 @@ def _after_item(before: Project, key: str, item: Item, poll: Poll, now: Instant)
     labels = _labels(before.target, key, name, deployment)
     if old is not None and old.labels == labels:
         labels = old.labels
-    return Record(key, name, history.after(deployment, now, item.unreadable_replicas), poll, state, labels)
+    return Record(key, name, history.after(deployment, now), poll, state, labels)
 
 
 def _failed(before: Project, key: str, error: ApiError) -> Record:
@@ -222,10 +222,11 @@ def _state(reading: Reading, limits: Limits) -> State:
     deployment, events = reading.deployment, reading.deployment.replica_events
     if not events or not limits.replica_metrics:
         return State(deployment, (), reading.dropped, limits)
-    shown = tuple(sorted(events.items())[: limits.max_replicas_per_deployment])
+    readable = sorted((name, replica) for name, replica in events.items() if replica is not None)
+    shown = tuple(readable[: limits.max_replicas_per_deployment])
     dropped = reading.dropped
-    if len(events) > len(shown):
-        dropped = (*dropped, Dropped("replica_limit", "replica_events", len(events) - len(shown)))
+    if len(readable) > len(shown):
+        dropped = (*dropped, Dropped("replica_limit", "replica_events", len(readable) - len(shown)))
     return State(deployment, shown, dropped, limits)
 
 

@@ -143,7 +143,7 @@ def _scaled_to_zero(d: Deployment, _: Context) -> Iterator[Finding]:
 
 
 def _replicas(d: Deployment, _: Context) -> Iterator[Finding]:
-    ready, desired = d.ready_replicas, d.desired_replicas
+    ready, desired = _ready(d), d.desired_replicas
     if ready is None or not desired or ready >= desired:
         return
     is_rolling = d.status in ROLLING
@@ -154,6 +154,15 @@ def _replicas(d: Deployment, _: Context) -> Iterator[Finding]:
     elif not is_rolling:
         message = f"{ready:.10g} of {desired:.10g} replicas are ready."
         yield Finding("warning", message, REPLICAS_HINT, "TogetherDeploymentBelowDesired")
+
+
+def _ready(d: Deployment) -> float | None:
+    """Counted among the listed replicas if the API leaves out ready_replicas; None if it is unknown."""
+    events = d.replica_events
+    statuses = None if events is None else [each and each.replica_status for each in events.values()]
+    if d.ready_replicas is not None or statuses is None or None in statuses:
+        return d.ready_replicas
+    return sum(replica.is_ready for replica in d.replicas)
 
 
 def _rollout(d: Deployment, _: Context) -> Iterator[Finding]:
@@ -225,7 +234,7 @@ def _price(d: Deployment, context: Context) -> Iterator[Finding]:
 
 
 def _each(d: Deployment) -> Iterator[Replica]:
-    return iter((d.replica_events or {}).values())
+    return iter(d.replicas)
 
 
 def _count(replicas: int) -> str:

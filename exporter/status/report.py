@@ -185,9 +185,10 @@ def _count(number: float | None) -> int | float | None:
     return int(number) if number is not None and number == int(number) else number
 
 
-def _replicas(events: Mapping[str, ListedReplica], lives: Mapping[str, Life]) -> tuple[Replica, ...]:
-    """Replicas, those not ready first."""
-    first = nsmallest(MAX_LISTED_REPLICAS, events.items(), key=lambda item: (item[1].is_ready, item[0]))
+def _replicas(events: Mapping[str, ListedReplica | None], lives: Mapping[str, Life]) -> tuple[Replica, ...]:
+    """Replicas that can be read, those not ready first."""
+    readable = ((name, each) for name, each in events.items() if each is not None)
+    first = nsmallest(MAX_LISTED_REPLICAS, readable, key=lambda item: (item[1].is_ready, item[0]))
     return tuple(
         Replica(
             replica=name,

@@ -256,6 +256,19 @@ def test_names_that_differ_in_a_control_character_only_are_all_shown(api: Script
     assert sorted(page(daemon).shown().values()) == ["dep_0", "dep_1", "dep_2"]
 
 
+UNKNOWN: dict[str, Any] = {"null": None, "empty": {}, "number": 5, "status-null": {"replica_status": None}}
+
+
+@pytest.mark.parametrize("unknown", UNKNOWN)
+def test_a_replica_of_unknown_status_is_not_taken_for_one_that_does_not_run(
+    unknown: str, api: ScriptedApi, start: Start
+) -> None:
+    events = {"chat-0": UNKNOWN[unknown], "chat-1": replica()}
+    daemon = shown(api, start, item("dep_1", "chat", replica_events=events))
+    counts = page(daemon).series("together_deployment_replicas", deployment="chat")
+    assert [(labels["status"], count) for labels, count in counts] == [("Running", 1)]
+
+
 LOSSES: dict[str, dict[str, Any]] = {
     "unreadable-value": {"ready_replicas": "many"},
     "unreadable-part": {"volumes": [{"name": 17}]},

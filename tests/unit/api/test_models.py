@@ -29,7 +29,8 @@ def refused(*paths: str) -> tuple[Dropped, ...]:
 
 def read_replica(**fields: Any) -> tuple[Replica, tuple[Dropped, ...]]:
     reading = read(replica_events={"r": fields})
-    return (reading.deployment.replica_events or {})["r"], reading.dropped
+    (replica,) = reading.deployment.replicas
+    return replica, reading.dropped
 
 
 @pytest.mark.parametrize("field", NUMBERS)
@@ -265,8 +266,7 @@ def test_what_is_refused_inside_a_replica_is_named_without_its_name() -> None:
     assert sorted(each.field for each in reading.dropped) == [
         "replica_events.*", "replica_events.*.image", "replica_events.*.replica_status"
     ]  # fmt: skip
-    assert list(reading.deployment.replica_events or {}) == ["r1", "r3"]
-    assert reading.unreadable_replicas == {"r2"}
+    assert reading.deployment.replica_events == {"r1": Replica(image="i"), "r2": None, "r3": Replica()}
 
 
 @pytest.mark.parametrize("field", ["volumes", "model_mounts", "environment_variables"])
@@ -278,11 +278,11 @@ def test_lists_have_an_end(field: str) -> None:
 
 
 @pytest.mark.parametrize("event", [[], {}, {"[key]": 1}, None, 3, "text"])
-def test_a_replica_without_a_name_is_refused(event: object) -> None:
+def test_a_replica_without_a_name_is_listed_all_the_same(event: object) -> None:
     reading = read(replica_events={"": event, "r": {}})
     assert reading.deployment.id == "1"
     assert {each.field for each in reading.dropped} & {"replica_events.*", "replica_events"}
-    assert reading.unreadable_replicas == set()
+    assert list(reading.deployment.replica_events or {}) == ["\N{REPLACEMENT CHARACTER}", "r"]
 
 
 @pytest.mark.parametrize("odd", ["\ud800", "\0", ""])

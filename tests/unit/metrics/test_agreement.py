@@ -170,7 +170,7 @@ def test_the_simulator_tells_no_status_that_is_not_known() -> None:
         if case.startswith("scenario-"):
             for shown in snapshot_of(case).deployments:
                 assert shown.state is not None
-                replicas = (shown.state.deployment.replica_events or {}).values()
+                replicas = shown.state.deployment.replicas
                 assert shown.state.deployment.status in STATUSES
                 assert {replica.replica_status for replica in replicas} <= set(REPLICA_STATUSES)
                 assert {replica.volume_preload_status for replica in replicas} <= {None, *PRELOAD_STATUSES}

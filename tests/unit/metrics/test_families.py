@@ -174,11 +174,20 @@ def by_status(*statuses: str | None) -> list[Sample]:
 
 
 def test_replicas_are_counted_by_status_the_known_ones_always() -> None:
-    assert by_status("Running", "Evicted", "Running", None) == [
+    assert by_status("Running", "Evicted", "Running") == [
         (("Running",), 2.0), (("Waiting",), 0.0), (("Terminated",), 0.0), (("Evicted",), 1.0)
     ]  # fmt: skip
     assert [count for _, count in by_status()] == [0.0, 0.0, 0.0]
     assert list(replicas_by_status(read())) == []
+
+
+@pytest.mark.parametrize("unknown", [{}, None, 5, {"replica_status": None}, {"replica_status": 5}])
+def test_no_status_is_said_to_have_no_replica_while_one_is_unknown(unknown: object) -> None:
+    listed = {"a": {"replica_status": "Running", "revision_id": "new"}, "b": unknown}
+    assert list(replicas_by_status(read(replica_events=listed))) == [(("Running",), 1.0)]
+    assert list(replicas_by_status(read(replica_events={"b": unknown}))) == []
+    variables = [{"name": REVISION, "value": "new"}]
+    assert replicas_updated(read(replica_events=listed, environment_variables=variables)) is None
 
 
 def test_statuses_without_end_are_counted_together_and_the_known_ones_by_themselves() -> None:
@@ -206,7 +215,7 @@ def test_replicas_are_counted_by_reason_with_its_class() -> None:
     [
         pytest.param("new", [("new", "Running"), ("old", "Running"), ("new", "Waiting")], 2, id="two of three"),
         pytest.param("new", [("new", "Terminated"), ("new", "Running")], 1, id="Terminated ones are left out"),
-        pytest.param("new", [(None, "Running")], 0, id="a replica of no revision"),
+        pytest.param("new", [("new", "Running"), (None, "Running")], None, id="one of an unknown revision"),
         pytest.param("new", [], 0, id="no replica"),
         pytest.param(None, [(None, "Running")], None, id="the revision is not known"),
         pytest.param("new", None, None, id="the replicas are not known"),

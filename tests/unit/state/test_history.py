@@ -24,7 +24,7 @@ def waiting(reason: str | None = None) -> Replica:
     return Replica(replica_status="Waiting", replica_status_reason=reason)
 
 
-def counted(*answers: Mapping[str, Replica] | None, first: float = 0.0) -> Counts:
+def counted(*answers: Mapping[str, Replica | None] | None, first: float = 0.0) -> Counts:
     """After answers that list these replicas, ten seconds apart."""
     history = History()
     for number, replicas in enumerate(answers):
@@ -113,7 +113,11 @@ def test_replicas_that_leave_the_list_are_ended(
         pytest.param([ready(5.0), ready("unreadable")], 1, id="ready since no time"),
         pytest.param([ready(5.0), waiting(), ready(9.0), waiting()], 2, id="again"),
         pytest.param([waiting(), ready(5.0)], 0, id="became ready"),
-        pytest.param([ready(5.0), Replica(replica_ready_since=_time(5.0))], 1, id="not Running any more"),
+        pytest.param(
+            [ready(5.0), Replica(replica_status="Waiting", replica_ready_since=_time(5.0))],
+            1,
+            id="not Running any more",
+        ),
     ],
 )
 def test_a_listed_replica_that_is_no_longer_ready_has_lost_it(answers: list[Replica], lost: int) -> None:
@@ -125,28 +129,16 @@ def test_a_ready_replica_that_leaves_has_ended_and_lost_nothing() -> None:
     assert (counts.readiness_lost, counts.ended) == (0, {"other": 1})
 
 
-UNREADABLE = frozenset({"a"})
-
-
-def listed(history: History, events: dict[str, Replica], seconds: float, unreadable: frozenset[str]) -> History:
-    return history.after(Deployment(id="1", replica_events=events), at(seconds), unreadable)
-
-
-def test_an_unreadable_replica_is_listed_all_the_same() -> None:
-    history = listed(History(), {"a": ready(), "b": ready()}, 0, frozenset())
-    history = listed(history, {"b": ready()}, 10, UNREADABLE)
-    history = listed(history, {"a": ready(), "b": ready()}, 20, frozenset())
-    assert history.counts == Counts()
-    history = listed(history, {"b": ready()}, 30, frozenset())
-    assert history.counts.ended == {"other": 1}
+@pytest.mark.parametrize("unknown", [None, Replica(), Replica(replica_ready_since=_time(9.0), image="i")])
+def test_a_replica_whose_status_is_unknown_is_listed_all_the_same(unknown: Replica | None) -> None:
+    assert counted({"a": ready(), "b": ready()}, {"a": unknown, "b": ready()}, {"a": ready(), "b": ready()}) == Counts()
+    assert counted({"a": ready()}, {"a": unknown}, {}).ended == {"other": 1}
+    assert counted({"a": ready()}, {"a": unknown}, {"a": waiting()}).readiness_lost == 1
 
 
 def test_a_replica_that_is_unreadable_at_first_is_counted_once() -> None:
-    first = listed(History(), {}, 0, UNREADABLE)
-    assert listed(first, {"a": ready()}, 10, frozenset()).counts == Counts()
-    later = listed(listed(History(), {}, 0, frozenset()), {}, 10, UNREADABLE)
-    assert later.counts.started == 1
-    counts = listed(later, {"a": ready(UNIX + 17.0)}, 20, frozenset()).counts
+    assert counted({"a": None}, {"a": ready()}) == Counts()
+    counts = counted({}, {"a": None}, {"a": ready(UNIX + 17.0)})
     assert (counts.started, counts.startup_seconds, counts.startups) == (1, 7.0, 1)
 
 

@@ -62,6 +62,10 @@ TROUBLE = {
         deployment(status="ScaledToZero", ready_replicas=0, desired_replicas=0),
         ["critical: Scaled to zero, although min_replicas is 1."],
     ),
+    "no ready_replicas, and none of the replicas is ready": (
+        deployment(ready_replicas=None, replica_events=waiting("CrashLoopBackOff")),
+        ["critical: No ready replicas, 2 desired.", "warning: 1 replica is crash looping (CrashLoopBackOff)."],
+    ),
     "no replica ready": (deployment(ready_replicas=0), ["critical: No ready replicas, 2 desired."]),
     "no replica ready while it scales": (
         deployment(ready_replicas=0, status="Scaling"),
@@ -151,6 +155,7 @@ QUIET = {
     ),
     "a preload that is done": deployment(replica_events={"r": Replica(volume_preload_status="Completed")}),
     "a secret that expires later": with_secrets(secret(7 * DAY + 1)),
+    "no ready_replicas, and one of the replicas is unknown": deployment(ready_replicas=None, replica_events={"a": None}),
     "a GPU type where no prices are configured": deployment(gpu_type="a100", gpu_count=1),
 }
 
