@@ -37,18 +37,20 @@ class RateLimit:
     def __init__(self, requests_per_second: float, clock: Callable[[], float]) -> None:
         self.requests_per_second = requests_per_second
         self._clock = clock
-        self._next_turn = float("-inf")
+        self._last_turn = float("-inf")
         self._waiting = asyncio.Lock()  # first in, first out; a cancelled request uses no slot
         self._waiting_opt_in = asyncio.Lock()  # of opt-in requests only one at a time waits with the others
         self._pauses: dict[str | Request, tuple[float, ApiError]] = {}  # end and cause, by scope or request
 
     def note(self, request: Request, error: ApiError, interval: float) -> None:
         """Pauses as requested by the error, at most MAX_PAUSE. `interval`: seconds between two polls of the request."""
+        now = self._clock()
+        self._pauses = {paused: pause for paused, pause in self._pauses.items() if pause[0] > now}
         limited = isinstance(error, RateLimited)
         pause = error.retry_after or (BACKED_OFF_POLLS * interval if limited else 0.0)
         if pause:
             paused = request.scope if limited else request
-            until = max(self._clock() + min(pause, MAX_PAUSE), self._pauses.get(paused, (0.0,))[0])
+            until = max(now + min(pause, MAX_PAUSE), self._pauses.get(paused, (0.0,))[0])
             self._pauses[paused] = (until, error)
 
     async def turn(self, request: Request) -> None:
@@ -56,11 +58,11 @@ class RateLimit:
         async with contextlib.nullcontext() if request.scope == PROJECT else self._waiting_opt_in, self._waiting:
             self._check(request)
             now = self._clock()
-            turn = max(now, self._next_turn)
+            turn = max(now, self._last_turn + 1 / self.requests_per_second)
             if turn > now:
                 await asyncio.sleep(turn - now)
                 self._check(request)
-            self._next_turn = turn + 1 / self.requests_per_second
+            self._last_turn = turn
 
     def _check(self, request: Request) -> None:
         for paused in (PROJECT, request.scope, request):

@@ -212,8 +212,8 @@ DEPLOYMENT: Group[Deployment] = Group(
         ),
         Family(
             "together_deployment_replicas",
-            "Number of listed replicas by replica status, including replicas of old revisions; no 0 is reported while the "
-            "status of a listed replica is unknown (replica_events[].replica_status).",
+            "Number of listed replicas by replica status, including replicas of old revisions; no 0 is reported while "
+            "the status of a listed replica is unknown (replica_events[].replica_status).",
             each(replicas_by_status),
             labels=("status",),
         ),
@@ -227,8 +227,8 @@ DEPLOYMENT: Group[Deployment] = Group(
         ),
         Family(
             "together_deployment_replicas_updated",
-            "Number of replicas of the current revision, excluding Terminated replicas; absent while the revision of the "
-            "deployment or of a listed replica is unknown (replica_events[].revision_id).",
+            "Number of replicas of the current revision, excluding Terminated replicas; absent while the revision of "
+            "the deployment or of a listed replica is unknown (replica_events[].revision_id).",
             value(replicas_updated),
         ),
         Family(

@@ -25,6 +25,7 @@ from exporter.settings.values import unprintable
 from exporter.settings.web_config import WebConfig
 
 KNOWN_KEYS = {section: tuple(model.model_fields) for section, model in SECTIONS.items()}
+MAX_REMOVALS = 3  # an item that lost a required key is removed with its list
 FILE_KEYS = ("api_key_file", "ca_file")  # of a project; relative to the configuration file's directory
 
 
@@ -148,12 +149,14 @@ class _Rest(Settings):
 def _rest(merged: Mapping[str, Any], invalid: Iterable[KeyPath]) -> Settings | None:
     """The settings without the keys that lead to invalid values, so that the others can be checked further."""
     values = copy.deepcopy(dict(merged))
-    for path in invalid:
-        _remove(values, path)
-    try:
-        return _Rest(**values)
-    except ValidationError:
-        return None
+    for _ in range(MAX_REMOVALS):
+        for path in invalid:
+            _remove(values, path)
+        try:
+            return _Rest(**values)
+        except ValidationError as error:
+            invalid = [path for path, _ in _refused(error)]
+    return None
 
 
 def _remove(values: Any, path: KeyPath) -> None:
@@ -187,8 +190,8 @@ def _path(location: tuple[str | int, ...]) -> KeyPath:
 
 
 def _sorted(problems: list[Problem]) -> list[Problem]:
-    """Sorts by line; problems without a line come first."""
-    return sorted(problems, key=lambda problem: problem.line or 0)
+    """Each once, sorted by line; problems without a line come first."""
+    return sorted(dict.fromkeys(problems), key=lambda problem: problem.line or 0)
 
 
 @dataclass(frozen=True, slots=True)

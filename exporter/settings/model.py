@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -209,13 +209,6 @@ class ProjectSettings(_Section):
     poll_interval: PollInterval | None = Field(None, description="Overrides the global setting for this project.")
     poll_timeout: Duration | None = Field(None, description="Overrides the global setting for this project.")
     stale_after: Duration | None = Field(None, description="Overrides the global setting for this project.")
-
-    @model_validator(mode="after")
-    def _one_key(self) -> Self:
-        configured = [name for name in ("api_key_file", "api_key_env", "api_key") if getattr(self, name) is not None]
-        if len(configured) > 1:
-            raise ValueError(f"has {' and '.join(configured)}; keep one")
-        return self
 
 
 class WebSettings(_Section):

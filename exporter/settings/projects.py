@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import ssl
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from exporter.labels import LabelRule, Labels, exported, exported_name
 from exporter.patterns import matches
@@ -21,8 +22,11 @@ from exporter.settings.proxies import ProxyRefused, proxy_for
 from exporter.settings.urls import base_url
 
 API_KEY_VARIABLE, BASE_URL_VARIABLE = "TOGETHER_API_KEY", "TOGETHER_BASE_URL"  # the names of Together's SDK
+KEY_SOURCES = ("api_key_file", "api_key_env", "api_key")
 STALE_AFTER = 300.0  # s; the default
 STALE_POLLS = 3  # minimum number of poll intervals, by default
+
+TIMES = ("poll_interval", "stale_after")
 
 KeyPath = tuple[str | int, ...]
 Locate = Callable[[KeyPath, str], Problem]
@@ -70,23 +74,33 @@ def resolve(
     settings: Settings, environ: Mapping[str, str], locate: Locate, invalid: Collection[KeyPath] = ()
 ) -> tuple[list[Project], list[Problem]]:
     """The projects that can be polled, and all problems. `locate`: names a key's place. `invalid`: keys with invalid
-    values, which the settings lack: what depends on them is not checked."""
+    values, and unknown keys, which the settings lack: what depends on them is not checked."""
     problems = [locate(*each) for each in _conflicts(settings, invalid)]
     projects: list[Project] = []
     if any(path[:1] == ("projects",) and len(path) <= len(("projects", 0)) for path in invalid):
         return projects, problems
+    general = _meant(invalid, Settings)
     for index, section in enumerate(settings.projects):
 
         def locate_in(path: KeyPath, text: str, index: int = index) -> Problem:
             return locate(("projects", index, *path), text)
 
-        lacking = frozenset(str(path[2]) for path in invalid if path[:2] == ("projects", index))
+        lacking = _meant([path[2:] for path in invalid if path[:2] == ("projects", index)], ProjectSettings)
         resolver = _Resolver(section, settings, environ, locate_in, lacking)
         project = resolver.project()
         problems += resolver.problems
+        if lacking.isdisjoint(TIMES) and general.isdisjoint(TIMES) and (text := _impatient(project)):
+            place = locate_in if section.stale_after else locate
+            problems.append(place(("stale_after",), text))
         if not resolver.problems:
             projects.append(project)
     return projects, problems
+
+
+def _meant(paths: Iterable[KeyPath], model: type[BaseModel]) -> frozenset[str]:
+    """The keys of a section that are invalid or, probably, misspelled."""
+    keys = {str(path[0]) for path in paths}
+    return frozenset(name for key in keys for name in difflib.get_close_matches(key, model.model_fields, n=1) or [key])
 
 
 def key_place(section: ProjectSettings) -> str:
@@ -147,8 +161,7 @@ class _Resolver:
             poll_timeout=section.poll_timeout or settings.poll_timeout,
             stale_after=section.stale_after or settings.stale_after or max(STALE_AFTER, STALE_POLLS * longest),
         )
-        if not self._lacking:
-            self.problems += [self._locate(*each) for each in _misfits(section, project)]
+        self.problems += [self._locate(*each) for each in _misfits(section, project, self._lacking)]
         return project
 
     def _base_url(self) -> str:
@@ -160,6 +173,7 @@ class _Resolver:
                 return base_url(self._section.base_url)
         except ValueError as error:
             self.problems.append(self._locate(("base_url",), str(error)))
+            return DEFAULT_BASE_URL
         try:
             return base_url(environment.value(self._environ, BASE_URL_VARIABLE) or DEFAULT_BASE_URL)
         except ValueError as error:
@@ -186,7 +200,7 @@ class _Resolver:
 
     def _key(self) -> KeySource:
         section = self._section
-        if any(key.startswith("api_key") for key in self._lacking):  # also misspelled ones
+        if not self._lacking.isdisjoint(KEY_SOURCES):
             return KeySource()
         if section.api_key_file is not None:
             return self._usable(KeySource(file=section.api_key_file), "api_key_file")
@@ -219,6 +233,8 @@ class _Resolver:
             return self._locate(("api_key_env",), f"{variable} {text}")
         if text is not None:
             return Problem(variable, "", text)
+        if "projects" not in self._settings.model_fields_set:
+            return Problem(variable, "", "is not set; set it to an API key, or list projects in a --config.file")
         return self._locate((), f"has no API key; set {variable}, or give api_key_file")
 
 
@@ -235,18 +251,21 @@ def _conflicts(settings: Settings, invalid: Collection[KeyPath]) -> Iterator[tup
     """Conflicts between projects, and between general settings."""
     names = Counter(project.name for project in settings.projects)
     for index, project in enumerate(settings.projects):
-        if names[project.name] > 1 and not any(path[-1:] == ("name",) for path in invalid):
+        if names[project.name] > 1 and ("projects", index, "name") not in invalid:
             yield ("projects", index, "name"), f'"{project.name}" names more than one project; give each its own'
     if settings.shard.index >= settings.shard.total and not any(path[:1] == ("shard",) for path in invalid):
         yield ("shard", "index"), f"must be below shard.total, which is {settings.shard.total}"
 
 
-def _misfits(section: ProjectSettings, project: Project) -> Iterator[tuple[KeyPath, str]]:
+def _misfits(section: ProjectSettings, project: Project, lacking: Collection[str]) -> Iterator[tuple[KeyPath, str]]:
     """Conflicts between keys of one project."""
+    sources = [name for name in KEY_SOURCES if getattr(section, name) is not None]
+    if len(sources) > 1:
+        yield (), f"has {' and '.join(sources)}; keep one"
     for name, count in Counter(d.name for d in section.deployments or ()).items():
         if count > 1:
             yield ("deployments",), f'"{name}" is listed {count} times; keep one'
-    if project.fetch == "each" and not section.deployments:
+    if section.fetch == "each" and section.deployments is None and "deployments" not in lacking:
         yield ("fetch",), "each needs `deployments`; list them, or write fetch: list to discover them"
     if section.deployments is not None and not section.deployments:
         yield ("deployments",), "is empty; list names or IDs, or remove the key to discover all"
@@ -254,7 +273,11 @@ def _misfits(section: ProjectSettings, project: Project) -> Iterator[tuple[KeyPa
         yield ("include" if section.include else "exclude",), "is for discovery; remove it or `deployments`"
     if project.fetch == "list" and any(d.poll_interval for d in section.deployments or ()):
         yield ("deployments",), "a poll_interval of its own needs fetch: each; a list is fetched as a whole"
+
+
+def _impatient(project: Project) -> str:
+    """What is wrong if state is stale before it is polled again; empty if nothing is."""
     slowest = max((project.deployments or {}).values(), default=project.poll_interval)
-    if project.stale_after < slowest:
-        text = f"{show(project.stale_after)} is shorter than poll_interval {show(slowest)}; make it longer"
-        yield ("stale_after",), text
+    if project.stale_after >= slowest:
+        return ""
+    return f"{show(project.stale_after)} is shorter than poll_interval {show(slowest)}; make it longer"

@@ -133,6 +133,10 @@ def test_reloads_send_no_more_requests_than_the_rate_allows(api: FaultyApi) -> N
                 configuration.projects = (changed,)
                 assert await daemon.reload() == (200, "Reloaded.")
             assert len(api.requests["p"]) == 1
+            configuration.projects = (project("p", api.url("p"), max_requests_per_second=100),)
+            assert await daemon.reload() == (200, "Reloaded.")
+            await daemon.shows('together_exporter_polls_total{fetch="list",project="p"} 2.0')
+            assert len(api.requests["p"]) == 2
 
     bounded(test())
 

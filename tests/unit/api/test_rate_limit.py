@@ -99,9 +99,11 @@ def test_a_changed_rate_holds_for_the_next_request() -> None:
         limit = RateLimit(5.0, asyncio.get_running_loop().time)
         await limit.turn(ONE)
         limit.requests_per_second = 0.5
-        return await turns(limit, ONE, OTHER, ONE)
+        slower = await turns(limit, ONE, OTHER)
+        limit.requests_per_second = 10.0
+        return [*slower, *await turns(limit, ONE, OTHER)]
 
-    assert in_leaps(work()) == pytest.approx([0.2, 2.2, 4.2])
+    assert in_leaps(work()) == pytest.approx([2.0, 4.0, 0.1, 0.2])
 
 
 class Clock:
@@ -190,3 +192,12 @@ def test_a_pause_that_begins_while_a_request_waits_for_its_turn_holds_for_it() -
         return []
 
     in_leaps(work())
+
+
+def test_a_pause_that_has_ended_is_forgotten() -> None:
+    clock = Clock()
+    limit = RateLimit(1000.0, clock)
+    for number in range(100):
+        clock.now = 10.0 * number
+        limit.note(Request(f"deployments/{number}"), ServerError("503", retry_after=7.0), 2.0)
+    assert len(limit._pauses) == 1

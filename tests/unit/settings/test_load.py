@@ -94,7 +94,7 @@ def test_a_project_says_and_inherits(here: Path, monkeypatch: pytest.MonkeyPatch
         ("projects: [{api_key_env: NOPE}]", "f.yml:1: projects[0].api_key_env: NOPE is not set"),
         (f"projects: [{{api_key: {SECRET}, api_key_env: A}}]", "f.yml:1: projects[0]: has api_key_env and api_key"),
         (f"projects: [{{api_key: [{SECRET}]}}]", "f.yml:1: projects[0].api_key: must be text"),
-        ("stale_after: 10s", "f.yml: projects[0].stale_after: 10s is shorter than poll_interval 30s"),
+        ("stale_after: 10s", "f.yml:1: stale_after: 10s is shorter than poll_interval 30s"),
         ("shard: {index: 2, total: 2}", "f.yml:1: shard.index: must be below shard.total, which is 2"),
         ("gpu_hourly_cost: {h100-80gb: dear}", "f.yml:1: gpu_hourly_cost.h100-80gb: must be a number"),
         ("replica_metrics: perhaps", "f.yml:1: replica_metrics: must be true or false"),
@@ -145,7 +145,7 @@ def test_a_file_that_is_not_there_is_named(here: Path) -> None:
 
 
 def test_without_any_key_the_hint_is_given() -> None:
-    with pytest.raises(ConfigError, match="has no API key; set TOGETHER_API_KEY"):
+    with pytest.raises(ConfigError, match=r"^TOGETHER_API_KEY: is not set; set it to an API key"):
         load({})
 
 
@@ -198,6 +198,7 @@ def test_invalid_values_hide_no_problem_of_another_kind(here: Path) -> None:
         (14, "projects[2]"),
         (15, "projects[2].poll_interval"),
         (16, "projects[3].api_key_fil"),
+        (16, "projects[3].fetch"),
         (17, "projects[4]"),
         (17, "projects[4].deployments"),
     ]
@@ -212,6 +213,22 @@ def test_invalid_values_hide_no_problem_of_another_kind(here: Path) -> None:
         ("projects: [{deployments: 5, fetch: each}]", [(1, "projects[0].deployments")]),
         ("projects: 5", [(1, "projects")]),
         ("projects: [5, {name: b, base_url: x}]", [(1, "projects[0]")]),
+        ("projects: [{deploymets: [a], fetch: each}]", [(1, "projects[0].deploymets")]),
+        ("poll_interval: 5\nprojects: [{stale_after: 10s}]", [(1, "poll_interval")]),
+        ("poll_intervall: 5s\nprojects: [{stale_after: 10s}]", [(1, "poll_intervall")]),
+        ("projects: [{poll_interval: 5, stale_after: 10s}]", [(1, "projects[0].poll_interval")]),
+        ("projects: [{poll_interval: 10m, stale_after: 5}]", [(1, "projects[0].stale_after")]),
+        ("projects: [{name: a, poll_interval: 10m}, {name: b}]\nstale_after: 5s", [(2, "stale_after")] * 2),
+        ("projects: [{base_url: 'http://x/?y'}]", [(1, "projects[0].base_url")]),
+        (
+            "projects: [{name: p, api_key: x, api_key_env: TOGETHER_API_KEY}, {name: q, base_url: 'http://x/?y'}]",
+            [(1, "projects[0]"), (1, "projects[1].base_url")],
+        ),
+        (
+            "projects: [{name: p}, {name: p, deployments: [{name: 5}]}]",
+            [(1, "projects[1].deployments[0].name"), (1, "projects[0].name"), (1, "projects[1].name")],
+        ),
+        ("projects: [{lables: {}, deployments: [x, x]}]", [(1, "projects[0].lables"), (1, "projects[0].deployments")]),
         ("shard: {total: x, index: 3}", [(1, "shard.total")]),
         ("shard: {total: 2, index: x}", [(1, "shard.index")]),
     ],

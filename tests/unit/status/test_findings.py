@@ -155,7 +155,9 @@ QUIET = {
     ),
     "a preload that is done": deployment(replica_events={"r": Replica(volume_preload_status="Completed")}),
     "a secret that expires later": with_secrets(secret(7 * DAY + 1)),
-    "no ready_replicas, and one of the replicas is unknown": deployment(ready_replicas=None, replica_events={"a": None}),
+    "no ready_replicas, and one of the replicas is unknown": deployment(
+        ready_replicas=None, replica_events={"a": None}
+    ),
     "a GPU type where no prices are configured": deployment(gpu_type="a100", gpu_count=1),
 }
 
