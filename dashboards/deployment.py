@@ -26,7 +26,7 @@ from dashboards.parts import (
     with_deployments,
 )
 
-READY = one("together_deployment_replicas_ready")
+READY, DESIRED = one("together_deployment_replicas_ready"), one("together_deployment_replicas_desired")
 STARTED = one("together_replica_volume_preload_started_timestamp_seconds", "replica")
 COMPLETED = one("together_replica_volume_preload_completed_timestamp_seconds", "replica")
 CHANGES = f"increase(together_deployment_status_changes_total{{{WHICH}}}[$__range])"
@@ -66,8 +66,8 @@ def board() -> dashboard.Dashboard:
         .with_panel(
             number(
                 "Available",
-                "Part of the time shown in which at least one replica was ready, of the time in which that is known.",
-                f"avg_over_time(({READY} > bool 0)[$__range:1m])",
+                "Part of the time with desired replicas in which at least one replica was ready.",
+                f"avg_over_time((({READY} > bool 0) and on ({IDENTITY}) {DESIRED} > 0)[$__range:1m])",
                 unit="percentunit",
                 steps=((None, RED), (0.99, YELLOW), (0.999, GREEN)),
                 legend=WHO,

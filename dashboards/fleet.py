@@ -22,6 +22,7 @@ from dashboards.parts import (
     status_code,
     timeline,
     with_deployments,
+    with_own_label,
 )
 
 FAILED = one("together_deployment_status", matching='status="Failed"')
@@ -34,6 +35,7 @@ AGE = f"time() - {one('together_deployment_last_success_timestamp_seconds')}"
 QUEUE_JOBS = f"max by (cluster, project, queue, state) (together_queue_jobs{{{WHERE}}})"
 ALERTS = '{cluster=~"$cluster",project=~"$project|",alertname=~"Together.+"%s}'
 ALERT = "cluster, project, deployment, queue, secret, job, alertname, severity"
+STARTUP = "together_deployment_replica_startup_seconds"
 MONTH = "30d"
 
 
@@ -49,7 +51,8 @@ def gpus(replicas: str, by: str = "gpu_type") -> str:
 
 def of_month(record: str, by: str = "") -> str:
     """Of the last 30 days, from the recording rules."""
-    return f'sum{by} (sum_over_time({record}{{{WHICH},gpu_type=~"$gpu_type"}}[{MONTH}]))'
+    hours = f'sum_over_time({record}{{{WHICH},gpu_type=~"$gpu_type"}}[{MONTH}])'
+    return f"sum{by} (\n{with_own_label(hours, MONTH)}\n)"
 
 
 def trouble() -> str:
@@ -102,23 +105,30 @@ def board() -> dashboard.Dashboard:
             number(
                 "Polls failing",
                 "Deployments whose last poll failed: what is shown of them is their last known state.",
-                f"count({UP} == 0) or 0 * count({UP})",
+                counted(f"{UP} == 0"),
                 steps=((None, GREEN), (1, YELLOW)),
             )
         )
         .with_panel(
-            number("Oldest data", "Age of the oldest state of a deployment.", f"max({AGE})", unit="s", steps=OLD)
+            number(
+                "Oldest data",
+                "Age of the oldest state of a deployment.",
+                f"max(\n{chosen(AGE)}\n)",
+                unit="s",
+                steps=OLD,
+            )
         )
         .with_panel(
             rows(
                 "Firing alerts",
-                "Alerts that fire and since when, from the rules of together-exporter. Empty when all is well.",
+                "Alerts that fire and how long their condition has held, from the rules of together-exporter. Empty "
+                "when all is well.",
                 {
-                    "firing for": f"time() - max by ({ALERT}) (ALERTS_FOR_STATE{ALERTS % ''})\n"
+                    "active for": f"time() - max by ({ALERT}) (ALERTS_FOR_STATE{ALERTS % ''})\n"
                     f"and on ({ALERT}) max by ({ALERT}) (ALERTS{firing})"
                 },
-                units={"firing for": "s"},
-                sort="firing for",
+                units={"active for": "s"},
+                sort="active for",
                 height=6,
             )
         )
@@ -156,8 +166,10 @@ def board() -> dashboard.Dashboard:
             number(
                 "Time to ready",
                 "Mean time from the first sight of a replica to its readiness, over the time shown.",
-                "sum(increase(together_deployment_replica_startup_seconds_sum{" + WHICH + "}[$__range]))\n"
-                "/ sum(increase(together_deployment_replica_startup_seconds_count{" + WHICH + "}[$__range]))",
+                "\n/ ".join(
+                    f"sum(\n{with_own_label(f'increase({STARTUP}_{part}{{{WHICH}}}[$__range])')}\n)"
+                    for part in ("sum", "count")
+                ),
                 unit="s",
                 steps=PLAIN,
                 width=6,
@@ -211,7 +223,7 @@ def board() -> dashboard.Dashboard:
             rows(
                 "Polls that fail",
                 "Why the last poll of a deployment failed. Empty when all is well.",
-                {"is": one("together_deployment_poll_error", "reason")},
+                {"is": with_own_label(one("together_deployment_poll_error", "reason"))},
                 hidden=("is",),
                 height=5,
             )

@@ -56,12 +56,16 @@ def one(metric: str, *labels: str, matching: str = "") -> str:
     return f"max by ({', '.join((IDENTITY, *labels))}) ({metric}{{{selector}}})"
 
 
+def with_own_label(expr: str, window: str = "1d") -> str:
+    """Of deployments with the chosen own label at some time in the window, also those that are gone."""
+    labels = f'together_deployment_labels{{{WHICH},$own_label=~"$own_value"}}'
+    return f"({expr})\nand on ({IDENTITY}) last_over_time({labels}[{window}])"
+
+
 def chosen(expr: str) -> str:
     """Of deployments with the chosen GPU types and own labels, which are known for a day after the state is not."""
-    return (
-        f'({expr})\nand on ({IDENTITY}) last_over_time(together_deployment_info{{{WHICH},gpu_type=~"$gpu_type"}}[1d])\n'
-        f'and on ({IDENTITY}) last_over_time(together_deployment_labels{{{WHICH},$own_label=~"$own_value"}}[1d])'
-    )
+    known = f'last_over_time(together_deployment_info{{{WHICH},gpu_type=~"$gpu_type"}}[1d])'
+    return f"{with_own_label(expr)}\nand on ({IDENTITY}) {known}"
 
 
 def status_code() -> str:

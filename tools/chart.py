@@ -16,7 +16,7 @@ from deploy.published import CHART as PUBLISHED
 from deploy.published import IMAGE, REGISTRY, REPOSITORY
 from exporter import __version__
 from exporter.rules.build import INTERVALS, templates
-from exporter.rules.config import LISTS, RUNBOOKS
+from exporter.rules.config import BURN_FACTORS, FOR, LISTS, RUNBOOKS, SHORTER
 from exporter.rules.output import as_yaml
 from tools import boards
 
@@ -42,7 +42,12 @@ def files() -> dict[Path, str]:
 def _rules() -> dict[str, Any]:
     """Values for templates/_rules.tpl."""
     lists = {name: list(labels) for name, labels in LISTS.items()}
-    return {"runbook_url": RUNBOOKS, "lists": lists, "intervals": INTERVALS, "groups": templates()}
+    limits = {
+        "for": [{"threshold": name, "shorter": is_shorter} for name, is_shorter in FOR.items()],
+        "shorter": [{"threshold": name, "than": longer} for name, longer in SHORTER],
+        "burn_factors": list(BURN_FACTORS),
+    }
+    return {"runbook_url": RUNBOOKS, "lists": lists, "intervals": INTERVALS, "limits": limits, "groups": templates()}
 
 
 def _of_this_version(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from exporter.rules.alert import SEVERITIES
-from exporter.rules.config import LABEL, RulesConfig
+from exporter.rules.config import LABEL, RESERVED, RulesConfig
 from exporter.rules.groups import ALERTS
 from exporter.settings.durations import IN_JSON
 from exporter.settings.model import Settings
@@ -87,17 +87,16 @@ def _rules() -> Schema:
     properties = RulesConfig.model_json_schema()["$defs"]
     thresholds = {name: _plain(value) for name, value in properties["Thresholds"]["properties"].items()}
     names: Schema = {"type": "string", "enum": sorted(ALERTS)}
-    names_of_labels: Schema = {
-        **LIST,
-        "items": {"type": "string", "pattern": LABEL},
-        "uniqueItems": True,
-    }
+    names_of_labels: Schema = {**LIST, "items": {"type": "string", "pattern": LABEL}, "uniqueItems": True}
+    free: Schema = {"not": {"enum": sorted(RESERVED)}}
+    kept = {**names_of_labels, "items": {**names_of_labels["items"], **free}}
     texts: Schema = _named(LABEL, {"type": "string"})
+    added: Schema = {**texts, "propertyNames": free}
     override = section(
         "One alert's own settings",
         severity={"enum": list(SEVERITIES)},
         **{"for": DURATION},
-        labels=texts,
+        labels=added,
         annotations=texts,
     )
     return section(
@@ -105,9 +104,10 @@ def _rules() -> Schema:
         enabled=flag("Make the PrometheusRule, with every alert and recording rule."),
         namespace=text("Its namespace; the release's if empty."),
         labels=kubernetes("object", "Those that your Prometheus selects rules by."),
-        keepLabels={**names_of_labels, "description": "Target labels that alerts keep beside their identity."},
+        keepLabels={**kept, "description": "Target labels that alerts keep beside their identity."},
         deploymentLabels={
             **names_of_labels,
+            "items": {"type": "string", "pattern": LABEL, "not": {"pattern": "^label_"}},
             "description": "Your own labels of deployments, such as `team`, that alerts carry as `label_team`.",
         },
         disabled={**LIST, "items": names, "description": "Alerts to leave out."},
@@ -116,7 +116,7 @@ def _rules() -> Schema:
             **_named(f"^({'|'.join(sorted(ALERTS))})$", override),
             "description": "By alert: `{severity, for, labels, annotations}`.",
         },
-        additionalLabels={**texts, "description": "Labels added to every alert."},
+        additionalLabels={**added, "description": "Labels added to every alert."},
         additionalAnnotations={**texts, "description": "Annotations added to every alert."},
         runbookUrl=text("What an alert's name and .md are put behind; this project's runbooks if empty."),
         additionalRules=kubernetes("array", "Your own rules, in a group of their own."),

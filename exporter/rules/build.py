@@ -29,8 +29,15 @@ def build(config: RulesConfig | None = None, *, faster: float = 1.0) -> dict[str
     """A rule file. `faster`: divisor of all durations, for tests and demonstrations."""
     config = config or RulesConfig()
     values = _values(config, faster)
-    built = [{**group, "rules": [*_built(group["rules"], config, faster)]} for group in templates()]
-    return {"groups": [_filled(group, values) for group in built]}
+    groups = [
+        {
+            **group,
+            "interval": values[group["interval"].strip("<>")],
+            "rules": [*_built(group["rules"], config, faster, values)],
+        }
+        for group in templates()
+    ]
+    return {"groups": groups}
 
 
 def lists(config: RulesConfig) -> dict[str, str]:
@@ -83,30 +90,30 @@ def _shorter(value: str, faster: float) -> str:
     return f"{float(value) / faster:.15g}" if value[-1].isdigit() else show(max(parse(value) / faster, 0.001))
 
 
-def _built(rules: list[Rule], config: RulesConfig, faster: float) -> Iterator[Rule]:
+def _built(rules: list[Rule], config: RulesConfig, faster: float, values: Mapping[str, str]) -> Iterator[Rule]:
     for rule in rules:
         if "record" in rule:
             if rule["record"] != OWN_LABELS or config.deployment_labels:
-                yield rule
+                yield _filled(rule, values)
         elif rule["alert"] not in config.disabled and (rule["enabled"] or rule["alert"] in config.enabled):
-            yield _alert(rule, config, faster)
+            yield _alert(rule, config, faster, values)
 
 
-def _alert(rule: Rule, config: RulesConfig, faster: float) -> Rule:
+def _alert(rule: Rule, config: RulesConfig, faster: float, values: Mapping[str, str]) -> Rule:
+    """Only the template is filled in, not what the user adds."""
     name, override = rule["alert"], config.overrides.get(rule["alert"])
     hold = show(override.hold) if override and override.hold else rule["for"]
     labels = {**config.labels, **rule["labels"], **(override.labels if override else {})}
     if override and override.severity:
         labels["severity"] = override.severity
-    summary, description = rule["annotations"].values()
+    expr = _joined(rule) if config.deployment_labels and rule["by"].startswith("<deployment>") else rule["expr"]
     return {
         "alert": name,
-        "expr": _joined(rule) if config.deployment_labels and rule["by"].startswith("<deployment>") else rule["expr"],
+        "expr": _filled(expr, values),
         "for": _shorter(hold, faster),
         "labels": labels,
         "annotations": {
-            "summary": summary,
-            "description": description.replace("<for>", long_form(hold)),
+            **_filled(rule["annotations"], {**values, "for": long_form(hold)}),
             "runbook_url": f"{config.runbook_url}{name}.md",
             **config.annotations,
             **(override.annotations if override else {}),

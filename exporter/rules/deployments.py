@@ -27,16 +27,24 @@ UNKNOWN_REPLICA_STATUS = one(f'together_deployment_replicas{{status!~"{KNOWN_REP
 MISSING_REPLICAS = "{{ $value }} fewer ready {{ if eq $value 1.0 }}replica{{ else }}replicas{{ end }}"
 WHOLE_NUMBER = '{{ printf "%.0f" $value }}'  # increase() extrapolates to fractions
 EXISTS = "and on (<deployment>) group by (<deployment>) (together_deployment_info)"  # not deleted within the window
+RECREATED = (  # under the same name: a new ID
+    "unless on (<deployment>) (\n"
+    "  together_deployment_info\n"
+    "  unless on (<deployment>, id) last_over_time(together_deployment_info[<memory>] offset <cold_start>)\n"
+    ")"
+)
 UNSERVED = "together:deployment_unserved"
 
 
 def _burn(kind: str) -> str:
     """The burn rate is exceeded in both windows, and half of the long window has data."""
-    windows = (f"<burn_{kind}_window>", f"<burn_{kind}_short_window>")
+    long, short = f"<burn_{kind}_window>", f"<burn_{kind}_short_window>"
     parts = [
-        f"avg_over_time({UNSERVED}[{each}]) > <burn_{kind}_factor> * (1 - <availability_target>)" for each in windows
+        f"avg_over_time({UNSERVED}[{each}]) > <burn_{kind}_factor> * (1 - <availability_target>)"
+        for each in (long, short)
     ]
-    return "\nand ".join(parts)
+    minutes = f"count_over_time(vector(1)[{long}:<minute>])"
+    return "\nand ".join((*parts, f"count_over_time({UNSERVED}[{long}]) > scalar({minutes}) / 2"))
 
 
 DEPLOYMENT_ALERTS = (
@@ -58,7 +66,8 @@ DEPLOYMENT_ALERTS = (
         "and on (<deployment>) min by (<deployment>) "
         "(min_over_time(together_deployment_replicas_desired[<cold_start>])) > 0\n"
         "and on (<deployment>) group by (<deployment>) "
-        "(last_over_time(together_deployment_replicas_desired[<memory>] offset <cold_start>))",
+        "(last_over_time(together_deployment_replicas_desired[<memory>] offset <cold_start>))\n"
+        f"{RECREATED}",
         "Deployment has no ready replicas.",
         f"{DEPLOYMENT_ID}: 0 of {{{{ $value }}}} replicas ready for <for>.",
         last_value=last_known("together_deployment_replicas_desired"),
@@ -76,7 +85,7 @@ DEPLOYMENT_ALERTS = (
         "TogetherDeploymentAvailabilityBurnFast",
         "critical",
         "2m",
-        _burn("fast") + f"\nand count_over_time({UNSERVED}[<burn_fast_window>]) > 30",
+        _burn("fast"),
         "Deployment is burning its error budget fast.",
         f"{DEPLOYMENT_ID}: no ready replica for {{{{ $value | humanizePercentage }}}} of the last <burn_fast_window>; "
         "the availability target is <availability_target>.",
@@ -86,7 +95,7 @@ DEPLOYMENT_ALERTS = (
         "TogetherDeploymentAvailabilityBurnSlow",
         "warning",
         "15m",
-        _burn("slow") + f"\nand count_over_time({UNSERVED}[<burn_slow_window>]) > 180",
+        _burn("slow"),
         "Deployment is burning its error budget.",
         f"{DEPLOYMENT_ID}: no ready replica for {{{{ $value | humanizePercentage }}}} of the last <burn_slow_window>; "
         "the availability target is <availability_target>.",
@@ -160,6 +169,7 @@ DEPLOYMENT_ALERTS = (
         "and on (<deployment>) (\n"
         f"  {one('together_deployment_queue_info', 'queue')}\n"
         "  and on (<queue>) sum by (<queue>) (max by (<queue>, state) (together_queue_jobs)) == 0\n"
+        "  and on (<queue>) count by (<queue>) (count by (<queue>, state) (together_queue_jobs)) == 2\n"
         ")",
         "Deployment has GPUs allocated while its queue is empty.",
         f"{DEPLOYMENT_ID}: {pluralize('GPU')} allocated and no jobs in the queue for <for>.",

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from exporter.rules.alert import PROJECT, Alert, pluralize
 
-JOB = "{{ $labels.job }}"
+JOB, INSTANCE = "{{ $labels.job }}", "{{ $labels.instance }}"
+IN_CLUSTER = "{{ with $labels.cluster }} in cluster {{ . }}{{ end }}"
+EXPORTED = "last_over_time(together:project_exported_timestamp_seconds[<exporter_memory>])"
+INSTANCE_DOWN = "TogetherExporterInstanceDown"
+IS_DOWN = f'ALERTS{{alertname="{INSTANCE_DOWN}", alertstate="firing"}}'
 
 EXPORTER_ALERTS = (
     Alert(
@@ -13,31 +17,48 @@ EXPORTER_ALERTS = (
         "5m",
         "(\n"
         "  group by (<keep>) (last_over_time(together_exporter_build_info[<exporter_memory>]))\n"
-        "  unless on (<keep>) group by (<keep>) (together_exporter_build_info)\n"
-        ")\nor on () absent(together_exporter_build_info)",
+        f"  or group by (<keep>) ({IS_DOWN})\n"
+        ")\nunless on (<keep>) group by (<keep>) (together_exporter_build_info)\n"
+        "or on () absent(together_exporter_build_info)",
         "No together-exporter is being scraped.",
-        "No together-exporter scraped for <for>. Its deployments are not monitored.",
+        f"No together-exporter scraped{IN_CLUSTER} for <for>. Its deployments are not monitored.",
         by="<keep>",
     ),
     Alert(
-        "TogetherExporterInstanceDown",
+        INSTANCE_DOWN,
         "warning",
         "5m",
         "min by (<exporter>, instance) (up) == 0\n"
-        "and on (<exporter>, instance) last_over_time(together_exporter_build_info[<exporter_memory>])",
+        "and on (<exporter>, instance) (\n"
+        "  last_over_time(together_exporter_build_info[<exporter_memory>])\n"
+        f"  or {IS_DOWN}\n"
+        # Never scraped yet: by its job, unless the job has targets of other kinds.
+        "  or up and on (<exporter>) last_over_time(together_exporter_build_info[<exporter_memory>])\n"
+        "    unless on (<exporter>) (up == 1 unless on (<exporter>, instance) together_exporter_build_info)\n"
+        ")",
         "A together-exporter instance cannot be scraped.",
-        f"{JOB}: {{{{ $labels.instance }}}} not scraped for <for>.",
+        f"{JOB}: {INSTANCE} not scraped for <for>.",
         by="<exporter>, instance",
+    ),
+    Alert(
+        "TogetherExporterPollsFailing",
+        "warning",
+        "10m",
+        "min by (<exporter>, instance, project) (together_project_poll_success) == 0\n"
+        "and on (<project>) max by (<project>) (together_project_poll_success) == 1",
+        "One together-exporter cannot poll a project that another one can.",
+        f"{PROJECT}: polls by {INSTANCE} failing for <for>; other exporters poll the project.",
+        by="<exporter>, instance, project",
     ),
     Alert(
         "TogetherProjectNotExported",
         "critical",
         "10m",
         "group by (<project>) (\n"
-        "  together:project_last_exported\n"
+        f"  {EXPORTED}\n"
         # Removed from the configuration: the job has a newer one without the project.
         "  unless on (<exporter>, project) (\n"
-        "    together:project_last_exported - <overlap_seconds>\n"
+        f"    {EXPORTED} - <overlap_seconds>\n"
         "    < on (<exporter>) group_left ()\n"
         "    max by (<exporter>) (together_exporter_config_last_reload_success_timestamp_seconds)\n"
         "  )\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,4 +42,15 @@ GROUPS = (
     ),
 )
 ALERTS = {rule.name: rule for group in GROUPS for rule in group.rules if isinstance(rule, Alert)}
-RECORDS = {rule.name: rule for group in GROUPS for rule in group.rules if isinstance(rule, Record)}
+RECORDS: dict[str, Record] = {rule.name: rule for group in GROUPS for rule in group.rules if isinstance(rule, Record)}
+
+
+def read_by(expr: str) -> dict[str, str]:
+    """The expressions of all records that an expression depends on, by name."""
+    found: dict[str, str] = {}
+    texts = [expr]
+    while texts:
+        names = set(re.findall(r"together:\w+", texts.pop())) & RECORDS.keys() - found.keys()
+        found |= {name: RECORDS[name].expr for name in names}
+        texts += [RECORDS[name].expr for name in names]
+    return found

@@ -9,6 +9,7 @@ QUEUE_ID = f"{PROJECT}: queue {{{{ $labels.queue }}}}"
 BY_NAME = "<project>, secret"
 EXPIRY = "together_deployment_secret_expiry_timestamp_seconds"
 EXPIRES = f"min by ({BY_NAME}) ({EXPIRY})"
+LAST_EXPIRES = f"min by ({BY_NAME}) (last_over_time({EXPIRY}[<memory>]))"
 POLLS = f"polls of {{{{ if $value }}}}{pluralize('deployment')}{{{{ else }}}}all deployments{{{{ end }}}}"
 QUEUE_INFO = one("together_deployment_queue_info", "queue")
 TARGET = 'together_deployment_autoscaling_target{metric="QueueBacklogPerWorker"}'
@@ -25,7 +26,8 @@ def _per_queue(operation: str, metric: str) -> str:
 
 
 def _project_error(reasons: str) -> str:
-    return f"max by (<project>) (together_project_poll_error{{reason{reasons}}}) == 1"
+    failed = f"max by (<project>) (together_project_poll_error{{reason{reasons}}}) == 1"
+    return f"{failed}\nunless on (<project>) {READABLE} == 1"
 
 
 SECRET_ALERTS = (
@@ -33,11 +35,16 @@ SECRET_ALERTS = (
         "TogetherSecretExpired",
         "critical",
         "2m",
-        f"time() - {EXPIRES} >= 0",
+        f"time() - {EXPIRES} >= 0\n"
+        # The API may leave it out once the secret is deleted, which is when it expires.
+        f"or time() - (\n"
+        f"  min by ({BY_NAME}) (last_over_time({EXPIRY}[<memory>]) and on (<deployment>) together_deployment_info)\n"
+        f"  <= on ({BY_NAME}) max by ({BY_NAME}) (max_over_time(timestamp({EXPIRY})[<memory>:<minute>])) + 120\n"
+        f") unless on ({BY_NAME}) {EXPIRES}",
         "Secret used by deployments has expired.",
         f"{PROJECT}: secret {{{{ $labels.secret }}}} expired {{{{ $value | humanizeDuration }}}} ago.",
         by=BY_NAME,
-        last_value=f"time() - min by ({BY_NAME}) (last_over_time({EXPIRY}[<memory>]))\nunless on ({BY_NAME}) {EXPIRES}",
+        last_value=f"time() - {LAST_EXPIRES}\nunless on ({BY_NAME}) {EXPIRES}",
     ),
     Alert(
         "TogetherSecretExpires",
@@ -137,7 +144,8 @@ POLL_ALERTS = (
         "TogetherProjectEmpty",
         "warning",
         "15m",
-        "max by (<project>) (together_project_deployments) == 0\nand on (<project>) together:project_readable",
+        "max by (<project>) (together_project_deployments) == 0\nand on (<project>) together:project_readable\n"
+        "unless on (<project>) together_deployment_poll_success == 0",
         "Project has no deployments.",
         f"{PROJECT}: polls succeed but return no deployments for <for>.",
         by="<project>",

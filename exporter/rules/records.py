@@ -17,6 +17,16 @@ READY_REPLICAS = (
     f"or on (<deployment>) {RUNNING} == 0"
 )
 
+
+def wanted_for(window: str) -> str:
+    """Replicas have been desired for all of the window: it neither scales up from zero nor is new."""
+    return (
+        "and on (<deployment>) min by (<deployment>) "
+        f"(min_over_time(together_deployment_replicas_desired[<{window}>])) > 0\n"
+        f"and on (<deployment>) together_deployment_replicas_desired offset <{window}>"
+    )
+
+
 ALERT_RECORDS = (
     Record(READY, READY_REPLICAS),
     # While the number of shards is being changed, instances with both numbers run; one complete set is enough.
@@ -30,10 +40,8 @@ ALERT_RECORDS = (
         ") > 0",
     ),
     Record(
-        "together:project_last_exported",
-        "max by (<exporter>, project) (\n"
-        "  max_over_time(timestamp(together_project_poll_success)[<exporter_memory>:<minute>])\n"
-        ")",
+        "together:project_exported_timestamp_seconds",
+        "max by (<exporter>, project) (timestamp(together_project_poll_success))",
     ),
     Record(
         "together:project_readable",
@@ -78,9 +86,7 @@ ALERT_RECORDS = (
     ),
     Record(
         "together:deployment_unserved",
-        f"{READY} == bool 0\n"
-        "and on (<deployment>) max by (<deployment>) "
-        "(min_over_time(together_deployment_replicas_desired[<unserved_after>])) > 0",
+        f"{READY} == bool 0\n{wanted_for('unserved_after')}\n{wanted_for('cold_start')}",
     ),
 )
 

@@ -142,6 +142,10 @@ def test_labels_are_text_for_every_reader_of_yaml(template: Any) -> None:
     assert {value for _, value in labels} == {'"no"', '"y"', '"off"'}
 
 
+def rules(**values: Any) -> dict[str, Any]:
+    return {"prometheusRule": {"enabled": True, **values}}
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -161,6 +165,16 @@ def test_labels_are_text_for_every_reader_of_yaml(template: Any) -> None:
         ({"serviceMonitor": {"scheme": "ftp"}}, ("scheme",)),
         ({"apiKeys": {}, "extraEnv": [{"name": "HTTPS_PROXY", "value": "x"}]}, ('project "default" has no key',)),
         ({"extraArgs": ["--web.route-prefix=/x"]}, ("extraArgs",)),
+        (rules(thresholds={"reason_window": "20m"}), ("thresholds.reason_window must be shorter than the `for` of",)),
+        (rules(thresholds={"exporter_memory": "5m"}), ("thresholds.exporter_memory must be longer than the `for` of",)),
+        (rules(thresholds={"burn_fast_short_window": "2h"}), ("must be shorter than burn_fast_window, which is 1h",)),
+        (rules(thresholds={"availability_target": 0.9}), ("burn_fast_factor times 1 - availability_target",)),
+        (rules(additionalLabels={"cluster": "eu"}), ("additionalLabels.cluster is a label of the alert itself",)),
+        (rules(additionalLabels={"project": "x"}), ("additionalLabels",)),
+        (rules(overrides={"TogetherDataStale": {"labels": {"severity": "page"}}}), ("overrides",)),
+        (rules(keepLabels=["job"]), ("keepLabels",)),
+        (rules(deploymentLabels=["label_team"]), ("deploymentLabels",)),
+        (rules(deploymentLabels=["team"], keepLabels=["label_team"]), ("label_team is joined by deploymentLabels",)),
     ],
     ids=lambda value: json.dumps(value)[:60] if isinstance(value, dict) else "",
 )
@@ -300,3 +314,13 @@ def test_the_readme_has_no_links_out_of_the_package() -> None:
     links = re.findall(r"\]\(([^)]+)\)", (CHART / "README.md").read_text())
     assert links
     assert [link for link in links if not link.startswith(("https://", "#"))] == []
+
+
+def test_what_users_add_to_rules_is_kept_as_they_wrote_it(render: Render) -> None:
+    made = render(rules(additionalLabels={"owner": "<team>"}, additionalAnnotations={"note": "see <project>"}))
+    alerts = [
+        rule for group in of("PrometheusRule", made)["spec"]["groups"] for rule in group["rules"] if "alert" in rule
+    ]
+    assert {(alert["labels"]["owner"], alert["annotations"]["note"]) for alert in alerts} == {
+        ("<team>", "see <project>")
+    }

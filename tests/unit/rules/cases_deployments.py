@@ -46,17 +46,17 @@ CASES = (
     ),
     Case(
         "TogetherDeploymentAvailabilityBurnFast",
-        32,
+        47,  # 15 minutes in which a new deployment starts, 30 minutes with data, then 2
         {replicas("ready"): (0, 2), replicas("desired"): (2, 2)},
-        {replicas("ready"): "2+0x30 0+0x7 2+0x300", replicas("desired"): (2, 2)},  # 8 minutes of an hour
+        {replicas("ready"): "2+0x50 0+0x7 2+0x300", replicas("desired"): (2, 2)},  # 8 minutes of an hour
         "p/d: no ready replica for 100% of the last 1h; the availability target is 0.99.",
         lag=6,
     ),
     Case(
         "TogetherDeploymentAvailabilityBurnSlow",
-        195,
+        210,
         {replicas("ready"): (0, 2), replicas("desired"): (2, 2)},
-        {replicas("ready"): "2+0x170 0+0x9 2+0x300", replicas("desired"): (2, 2)},
+        {replicas("ready"): "2+0x200 0+0x9 2+0x300", replicas("desired"): (2, 2)},
         "p/d: no ready replica for 100% of the last 6h; the availability target is 0.99.",
         lag=30,
     ),

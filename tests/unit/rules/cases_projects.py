@@ -77,6 +77,14 @@ CASES = (
         "TogetherKeyRefused",
         5,
         {error("unauthorized"): "1+0x15 stale"},
+        {error("unauthorized"): (1, 1), READABLE: (1, 1)},  # another exporter has a good key
+        "p: API key rejected for 5 minutes.",
+        PROJECT,
+    ),
+    Case(
+        "TogetherKeyRefused",
+        5,
+        {error("forbidden"): "1+0x15 stale", READABLE: (0, 1)},
         {error("unauthorized"): "1 stale", error("timeout"): (1, 1)},
         "p: API key rejected for 5 minutes.",
         PROJECT,
@@ -134,7 +142,7 @@ CASES = (
         "TogetherProjectEmpty",
         15,
         {'together_project_deployments{project="p"}': (0, 1), READABLE: (1, 1)},
-        {'together_project_deployments{project="p"}': (0, 0), READABLE: (0, 0)},
+        {'together_project_deployments{project="p"}': (0, 0), READABLE: (1, 1), UP: (0, 0)},  # one is known, and stale
         "p: polls succeed but return no deployments for 15 minutes.",
         PROJECT,
     ),
@@ -158,7 +166,7 @@ CASES = (
         6,
         {BUILD: "1 stale _x15 1+0x60"},
         {BUILD: (1, 1)},
-        "No together-exporter scraped for 5 minutes. Its deployments are not monitored.",
+        "No together-exporter scraped in cluster x for 5 minutes. Its deployments are not monitored.",
         {},
     ),
     Case(
@@ -168,6 +176,17 @@ CASES = (
         {'up{job="other",instance="i"}': (0, 0), 'together_exporter_build_info{job="mine",instance="i"}': (1, 1)},
         "mine: i not scraped for 5 minutes.",
         {"job": "mine", "instance": "i"},
+    ),
+    Case(
+        "TogetherExporterPollsFailing",
+        10,
+        {
+            'together_project_poll_success{project="p",instance="good"}': (1, 1),
+            'together_project_poll_success{project="p",instance="bad"}': (0, 1),
+        },
+        {'together_project_poll_success{project="p"}': (0, 0)},  # TogetherPollsFailing is about this
+        "p: polls by bad failing for 10 minutes; other exporters poll the project.",
+        {"project": "p", "job": "j", "instance": "bad"},
     ),
     Case(
         "TogetherProjectNotExported",

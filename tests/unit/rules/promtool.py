@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from exporter.rules.config import RUNBOOKS
-from exporter.rules.groups import ALERTS
+from exporter.rules.groups import ALERTS, read_by
 from tests.conftest import ROOT
 
 Values = tuple[float, float] | str  # while it is bad and when it is good again; or as promtool writes them
@@ -101,8 +101,10 @@ def run(promtool: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def of_alerts(rules: dict[str, Any], *alerts: str) -> dict[str, Any]:
     """Only these alerts, and the records that they read: promtool evaluates every rule at every minute."""
+    exprs = [rule["expr"] for group in rules["groups"] for rule in group["rules"] if rule.get("alert") in alerts]
+    kept = {*alerts, *(name for expr in exprs for name in read_by(expr))}
     for group in rules["groups"]:
-        group["rules"] = [rule for rule in group["rules"] if rule.get("alert", alerts[0]) in alerts]
+        group["rules"] = [rule for rule in group["rules"] if (rule.get("alert") or rule["record"]) in kept]
     rules["groups"] = [group for group in rules["groups"] if any("alert" in rule for rule in group["rules"])]
     return rules
 

@@ -151,21 +151,51 @@ def test_a_mistake_in_the_file_is_named_with_its_line(config: str, message: str,
     [
         (
             ["--threshold=reason_window=10m"],
-            "thresholds.reason_window: must be shorter than the `for` of TogetherReplicaCrashLooping, which is 10m",
+            "--threshold: reason_window: must be shorter than the `for` of TogetherReplicaCrashLooping, which is 10m",
         ),
         (
             ["--for=TogetherRateLimited=5m"],
-            "thresholds.rate_limited_window: must be shorter than the `for` of TogetherRateLimited, which is 5m",
+            "--threshold: rate_limited_window: must be shorter than the `for` of TogetherRateLimited, which is 5m",
         ),
         (
             ["--threshold=burn_fast_short_window=2h"],
-            "thresholds.burn_fast_short_window: must be shorter than burn_fast_window, which is 1h",
+            "--threshold: burn_fast_short_window: must be shorter than burn_fast_window, which is 1h",
+        ),
+        (
+            ["--threshold=exporter_memory=10m"],
+            "--threshold: exporter_memory: must be longer than the `for` of TogetherProjectNotExported, which is 10m",
+        ),
+        (
+            ["--threshold=availability_target=0.9"],
+            "--threshold: burn_fast_factor: times 1 - availability_target must be below 1; lower it",
+        ),
+        (["--label=cluster=eu"], "--label: cluster: is a label of the alert itself; remove it, or do not keep it"),
+        (["--label=secret=eu"], '--label: secret: "secret" is part of the rules already; leave it out'),
+        (["--label=severity=page"], "--label: severity: is set by --severity, or by severity in overrides"),
+        (["--deployment-labels=label_team"], '--deployment-labels: "label_team" is written without label_: team'),
+        (
+            ["--deployment-labels=team", "--keep-labels=label_team"],
+            "--keep-labels: label_team is joined by deployment_labels; remove one of the two",
         ),
     ],
 )
 def test_thresholds_that_do_not_fit_others_are_refused(arguments: list[str], says: str, run: Run) -> None:
     code, out, err = run("rules", *arguments)
     assert (code, out, err) == (2, "", f"together-exporter: {says}\n")
+
+
+def test_what_users_add_is_kept_as_they_wrote_it(run: Run) -> None:
+    built = rules(run, "--label=owner=<team>", "--annotation=note=see <project>")
+    alerts = [rule for group in built["groups"] for rule in group["rules"] if "alert" in rule]
+    assert {(alert["labels"]["owner"], alert["annotations"]["note"]) for alert in alerts} == {
+        ("<team>", "see <project>")
+    }
+
+
+def test_the_list_has_the_thresholds_of_records_too(run: Run) -> None:
+    _, out, _ = run("rules", "--list")
+    (line,) = [line for line in out.splitlines() if line.startswith("TogetherDeploymentAvailabilityBurnFast")]
+    assert "unserved_after=15m" in line
 
 
 def test_the_window_of_a_disabled_alert_may_be_any(run: Run) -> None:

@@ -152,6 +152,51 @@ QUIET = (
         [(minute, "TogetherProjectNotExported", []) for minute in range(65, 150, 5)],
     ),
     Timeline(
+        "deleted, and created again under the same name",
+        {
+            replicas("desired"): "1+0x30 stale _x14 1+0x90",
+            replicas("ready"): "1+0x30 stale _x14 0+0x9 1+0x90",
+            f'together_deployment_info{{{D},id="first"}}': "1+0x30 stale",
+            f'together_deployment_info{{{D},id="second"}}': "_x46 1+0x90",
+        },
+        [(minute, "TogetherDeploymentNoReadyReplica", []) for minute in range(46, 66)],
+    ),
+    Timeline(
+        "the exporter is replaced during a cold start",
+        {
+            f'{replicas("desired")[:-1]},instance="old"}}': "2+0x40 0+0x20 2+0x1 stale",
+            f'{replicas("ready")[:-1]},instance="old"}}': "2+0x40 0+0x22 stale",
+            f'{replicas("desired")[:-1]},instance="new"}}': "_x62 2+0x90",
+            f'{replicas("ready")[:-1]},instance="new"}}': "_x62 0+0x10 2+0x80",
+        },
+        [(minute, "TogetherDeploymentAvailabilityBurnFast", []) for minute in range(62, 90)],
+    ),
+    Timeline(
+        "the queue's waiting jobs are unknown",
+        {
+            replicas("desired"): "3+0x90",
+            f'together_deployment_gpus_per_replica{{{D},gpu_type="h100-80gb"}}': "2+0x90",
+            QUEUE_INFO: "1+0x90",
+            jobs("running"): "0+0x90",
+        },
+        [(80, "TogetherDeploymentGPUsIdle", [])],
+    ),
+    Timeline(
+        "a secret is taken out of the deployment before it expires",
+        {INFO: "1+0x90", expiry("A"): "1800+0x20 stale"},
+        [(minute, "TogetherSecretExpired", []) for minute in range(25, 60, 5)],
+    ),
+    Timeline(
+        "a target of another kind is down in a job of many",
+        {
+            'up{job="pods",instance="a"}': "1+0x60",
+            'up{job="pods",instance="web"}': "1+0x60",
+            'up{job="pods",instance="other"}': "0+0x60",
+            'together_exporter_build_info{version="1",job="pods",instance="a"}': "1+0x60",
+        },
+        [(30, "TogetherExporterInstanceDown", [])],
+    ),
+    Timeline(
         "from 3 shards to 2, and one of the old ones is still there",
         {
             'together_exporter_shards{instance="0"}': "2+0x60",
@@ -227,6 +272,45 @@ LOUD = (
             (minute, alert, [])
             for minute in (66, 100)
             for alert in ("TogetherDeploymentNoReadyReplica", "TogetherDeploymentAvailabilityBurnFast")
+        ],
+    ),
+    Timeline(
+        "one of two exporters is replaced, and its successor is never scraped",
+        {
+            'up{instance="a"}': "1+0x60",
+            'together_exporter_build_info{version="1",instance="a"}': "1+0x60",
+            'up{instance="b1"}': "1+0x20 stale",
+            'together_exporter_build_info{version="1",instance="b1"}': "1+0x20 stale",
+            'up{instance="b2"}': "_x21 0+0x60",
+        },
+        [
+            (25, "TogetherExporterInstanceDown", []),
+            (26, "TogetherExporterInstanceDown", [{"cluster": "x", "job": "j", "instance": "b2"}]),
+        ],
+    ),
+    Timeline(
+        "the exporter of a cluster is down for more than a day",
+        {
+            'up{instance="a"}': "1+0x20 0+0x1600",
+            'together_exporter_build_info{version="1",instance="a"}': "1+0x20 stale",
+            'together_exporter_build_info{version="1",cluster="y"}': "1+0x1620",
+        },
+        [
+            (minute, alert, [labels])
+            for minute in (40, 1600)
+            for alert, labels in (
+                ("TogetherExporterDown", {"cluster": "x"}),
+                ("TogetherExporterInstanceDown", {"cluster": "x", "job": "j", "instance": "a"}),
+            )
+        ],
+    ),
+    Timeline(
+        "a secret expires, and the API leaves out when",
+        {INFO: "1+0x120", expiry("A"): "1800+0x30 stale"},
+        [
+            (31, "TogetherSecretExpired", []),
+            (33, "TogetherSecretExpired", [{**P, "secret": "hf"}]),
+            (80, "TogetherSecretExpired", [{**P, "secret": "hf"}]),
         ],
     ),
     Timeline(
@@ -364,7 +448,7 @@ BLIND = (
     *held("TogetherDeploymentNoReadyReplica", 20, {replicas("ready"): "0+0x20", replicas("desired"): "2+0x20"}, X),
     *held("TogetherDeploymentScaledToZero", 9, {status("ScaledToZero"): "1+0x9", replicas("min"): "2+0x9"}, X),
     *held(
-        "TogetherDeploymentAvailabilityBurnFast", 40, {replicas("ready"): "0+0x40", replicas("desired"): "2+0x40"}, X
+        "TogetherDeploymentAvailabilityBurnFast", 50, {replicas("ready"): "0+0x50", replicas("desired"): "2+0x50"}, X
     ),
     *held("TogetherSecretExpired", 9, {expiry("A"): "0+0x9", expiry("B"): "0+0x9"}, {**P, "secret": "hf"}),
     Timeline(

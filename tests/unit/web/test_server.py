@@ -147,4 +147,5 @@ def test_requests_sent_ahead_wait_over_tls_too(web: Web) -> None:
             page += client.recv(1 << 16)
     with contextlib.suppress(OSError), socket.create_connection(web.address) as plain:
         plain.sendall(SHORT)
+        received(plain)  # until the server closes it
     assert web.answered == 2
