@@ -9,7 +9,7 @@ import gc
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -245,13 +245,16 @@ class App:
         for poller in retired:
             poller.cancel()  # before the swap, so that polls of the old configuration commit nothing after it
         self._running = new
-        self._put_in_place(new, configured)
+        self._put_in_place(new, configured, new.pollers.keys() - kept.keys())
         if renderer is not None:
             self._publisher.use(renderer)
         for poller in retired:
             await poller.close()
+        # after the last request, which is counted, has ended
         for name in old.pollers.keys() - new.pollers.keys():
-            self.metrics.end_project(name)  # after its last request, which is counted, has ended
+            self.metrics.end_project(name)
+        for name, fetch in _fetches(old.plans) - _fetches(new.plans):
+            self.metrics.end_fetch(name, fetch)
         self._schedule(new, kept)  # after the cancelled polls ended, otherwise their plans would be skipped
         await self._publisher.render_or_keep()  # removed series are gone when the reload is reported
         log.info("configuration reloaded", projects=",".join(new.pollers), polls=len(new.plans))
@@ -277,6 +280,7 @@ class App:
             project.poll_timeout,
             project.proxy.get_secret_value() if project.proxy else None,
             project.tls,
+            project.shortest_interval,
         )
         reporter = Reporter(project.name, self.metrics)
         try:
@@ -286,11 +290,13 @@ class App:
             raise ConfigError([problem]) from None
         return Poller(client, self.store, reporter, clock, self._publisher.request_render)
 
-    def _put_in_place(self, running: Running, configured: list[Target] | None = None) -> None:
+    def _put_in_place(
+        self, running: Running, configured: list[Target] | None = None, changed: Collection[str] = ()
+    ) -> None:
         settings = running.loaded.settings
-        self.store.configure(targets(running.loaded) if configured is None else configured)
+        self.store.configure(targets(running.loaded) if configured is None else configured, changed)
         for project in running.loaded.projects:
-            fetches = sorted({plan.fetch for plan in running.plans if plan.project == project.name})
+            fetches = sorted(fetch for name, fetch in _fetches(running.plans) if name == project.name)
             self.metrics.start_project(project.name, project.poll_interval, fetches)
             running.limits[_identity(project)].requests_per_second = project.max_requests_per_second
         for name, file in running.loaded.open_key_files():
@@ -306,6 +312,11 @@ class App:
         poller = self._running.pollers.get(plan.project)
         if poller is not None:
             await poller.poll(plan)
+
+
+def _fetches(plans: Iterable[Plan]) -> set[tuple[str, str]]:
+    """Project and fetch of all plans."""
+    return {(plan.project, plan.fetch) for plan in plans}
 
 
 @contextlib.contextmanager

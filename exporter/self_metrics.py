@@ -169,6 +169,11 @@ class SelfMetrics:
         for family in (self.polls, self.poll_duration, self.poll_failures, self.api_requests, self.poll_interval):
             family.remove_by_labels({"project": project})
 
+    def end_fetch(self, project: str, fetch: str) -> None:
+        """Removes the series of a fetch that is no longer configured."""
+        for family in (self.polls, self.poll_duration, self.poll_failures):
+            family.remove_by_labels({"project": project, "fetch": fetch})
+
     def set_shard(self, index: int, total: int) -> None:
         self.shard_info.clear()
         self.shard_info.labels(index, total).set(1)

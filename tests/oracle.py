@@ -77,27 +77,31 @@ class Oracle:
 
     def _reloaded(self, config: Config) -> Project:
         before = self.projects.get(config.project)
-        if before is None or before.config.fetch != config.fetch:
+        if before is None:
             return Project(config)
         was, was_polled, before.config = before.config, before.is_polled(), config
+        if was == config:
+            return before
         known = [entry for entry in before.entries.values() if entry.answer]
         unknown = [entry for entry in before.entries.values() if not entry.answer]
-        if config.fetch == "each":
-            before.entries = {key: entry for key, entry in before.entries.items() if key in (config.keys or ())}
-            before.was_polled = was_polled and bool(before.entries)
-        if config.fetch == "each" or was == config:
-            return before
         before.entries = {}
-        wanted = [entry for entry in known if entry.answer and config.wants(entry.answer["id"], entry.name)]
+        keys = config.keys or ()
+        wanted = [e for e in known if e.answer and (e.key in keys or config.wants(e.answer["id"], e.name))]
         for entry in sorted(wanted, key=lambda entry: _claim(entry, config)):
             id_ = entry.answer["id"] if entry.answer else entry.key
-            names = [key for key in (entry.key, id_, entry.name) if key in (config.keys or ())]
-            entry.key = next((key for key in names if key not in before.entries), id_)
-            before.entries.setdefault(entry.key, entry)
+            names = [key for key in (entry.key, id_, entry.name) if key in keys]
+            key = next((key for key in names if key not in before.entries), id_)
+            if key not in before.entries and (config.fetch == "list" or key in keys):
+                entry.key = key
+                before.entries[key] = entry
         for entry in unknown:
             is_asked_for = entry.key in config.keys if config.keys is not None else was.keys is None
             if is_asked_for and (config.keys is not None or config.wants(entry.key, entry.name)):
                 before.entries.setdefault(entry.key, entry)
+        before.was_polled = was_polled and bool(before.entries)
+        if was.fetch != config.fetch:
+            before.is_listed, before.absent, before.left_out = before.was_polled, {}, Counter()
+            before.list_error = before.list_succeeded = None
         before.forget_queues()
         return before
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TypeVar
 
@@ -45,6 +46,7 @@ MAX_BODY = 64 * 2**20  # bytes, inflated; 10,000 deployments with 5 replicas are
 RETRYABLE = frozenset({408, 409})  # and all 5xx; a 429 with Retry-After
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 NO_ANSWER = "error"  # the `code` of a request without a response
+MAX_REQUEST_ID = 100  # characters
 REQUEST_IDS = ("x-request-id", "x-together-request-id", "cf-ray")  # headers for support requests
 
 STATUS_ERRORS: dict[int, type[ApiError]] = {
@@ -77,7 +79,8 @@ log = structlog.get_logger()
 class Endpoint:
     """How a project is polled. `timeout`: seconds for a request with its retries and its body.
 
-    `key`: called before each request; raises Unauthorized without a key. `tls`: None if nothing is encrypted."""
+    `key`: called before each request; raises Unauthorized without a key. `tls`: None if nothing is encrypted.
+    `interval`: seconds between two polls of what is polled most often."""
 
     project: str
     base_url: str
@@ -85,6 +88,7 @@ class Endpoint:
     timeout: float
     proxy: str | None = None
     tls: ssl.SSLContext | None = None
+    interval: float = float("inf")
 
 
 class Client:
@@ -126,7 +130,7 @@ class Client:
         `interval`: seconds between two polls.
 
         The deadline starts after the wait for the rate limit."""
-        await self._limit.turn(request)
+        await self._limit.turn(request, self._endpoint.timeout)
         deadline = time.monotonic() + self._endpoint.timeout
         try:
             async with asyncio.timeout(self._endpoint.timeout):
@@ -176,7 +180,7 @@ class Client:
                 if response.is_success:
                     return await read_body(response, max_bytes=MAX_BODY)
                 error = _status_error(response)
-                self._limit.note(request, error, interval)
+                self._limit.note(request, error, min(interval, self._endpoint.interval))
                 raise error
         except ApiError as error:
             error.request_id = request_id
@@ -232,12 +236,20 @@ def _status_error(response: httpx.Response) -> ApiError:
     retryable = status in RETRYABLE or status >= 500 or (status == 429 and retry_after is not None)  # noqa: PLR2004
     retryable = should_retry == "true" or (should_retry != "false" and retryable)
     kind = STATUS_ERRORS.get(status, ServerError)
-    reason = f"HTTP {status} {response.reason_phrase}".strip()
+    reason = f"HTTP {status} {_phrase(status)}".strip()  # the server's own phrase may be anything
     return kind(reason, retryable=retryable, retry_after=retry_after)
 
 
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
 def _request_id(response: httpx.Response) -> str | None:
-    return next((response.headers[name] for name in REQUEST_IDS if name in response.headers), None)
+    found = (response.headers[name] for name in REQUEST_IDS if name in response.headers)
+    return next((id_[:MAX_REQUEST_ID] for id_ in found), None)
 
 
 def _retry_after(headers: httpx.Headers) -> float | None:

@@ -22,6 +22,7 @@ class ApiError(Exception):
     """A failed poll. The message holds no secret and no response body.
 
     `retryable`: the same request may succeed when repeated. `retry_after`: seconds requested by the API.
+    `pause`: seconds without requests, from now.
     `request_id`: assigned by the API, for support requests. `summary` and `hint`: for users."""
 
     reason: ClassVar[str]
@@ -35,6 +36,7 @@ class ApiError(Exception):
         self.retryable = retryable
         self.retry_after = retry_after
         self.request_id = request_id
+        self.pause = 0.0
 
     def describe(self) -> str:
         """The summary and the cause."""

@@ -68,6 +68,7 @@ class _Body(msgspec.Struct):
     object: Any = None
     data: list[msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
     has_more: Any = None
+    error: Any = None
 
 
 _BODY = msgspec.json.Decoder(_Body)
@@ -92,7 +93,7 @@ class ListReader:
         await asyncio.sleep(0)  # each of these steps takes some milliseconds for a long body
         try:
             raw = _BODY.decode(body)
-            data, has_more = _data(raw.data, raw.object), raw.has_more
+            data, has_more = _data(raw.data, raw.object, raw.error), raw.has_more
         except (
             msgspec.MsgspecError,
             UnicodeDecodeError,
@@ -128,8 +129,11 @@ def _is_true(has_more: object) -> bool:
     return has_more is not msgspec.UNSET and str(has_more or "").lower() not in {"", "0", "false"}
 
 
-def _data(data: Any, kind: object) -> list[Any]:
-    """The SDK types `data` as optional: null is an empty list, and so is a list object without `data`."""
+def _data(data: Any, kind: object, error: object) -> list[Any]:
+    """The SDK types `data` as optional: null is an empty list, and so is a list object without `data`, but not where
+    there is an error."""
+    if error and not data:
+        raise InvalidResponse("response has an error instead of a list")
     if data is msgspec.UNSET:
         if kind != "list":
             raise InvalidResponse("response has no list `data`")
@@ -160,7 +164,7 @@ def _lenient(body: bytes, deadline: float) -> tuple[list[Part], object]:
     answer = read_lenient_json(body, pairs)
     if not isinstance(answer, dict):
         raise InvalidResponse(f"response is a JSON {type(answer).__name__}, not an object")
-    data = _data(answer.get("data", msgspec.UNSET), answer.get("object"))
+    data = _data(answer.get("data", msgspec.UNSET), answer.get("object"), answer.get("error"))
     return [part(item) for item in data], answer.get("has_more")
 
 

@@ -43,7 +43,7 @@ class RateLimit:
         self._pauses: dict[str | Request, tuple[float, ApiError]] = {}  # end and cause, by scope or request
 
     def note(self, request: Request, error: ApiError, interval: float) -> None:
-        """Pauses as requested by the error, at most MAX_PAUSE. `interval`: seconds between two polls of the request."""
+        """Pauses as requested by the error, at most MAX_PAUSE. `interval`: seconds between two polls."""
         now = self._clock()
         self._pauses = {paused: pause for paused, pause in self._pauses.items() if pause[0] > now}
         limited = isinstance(error, RateLimited)
@@ -52,10 +52,14 @@ class RateLimit:
             paused = request.scope if limited else request
             until = max(now + min(pause, MAX_PAUSE), self._pauses.get(paused, (0.0,))[0])
             self._pauses[paused] = (until, error)
+            error.pause = until - now
 
-    async def turn(self, request: Request) -> None:
-        """Waits until the request may be sent. During a pause, raises its cause."""
+    async def turn(self, request: Request, patience: float = 0.0) -> None:
+        """Waits until the request may be sent. During a pause, raises its cause.
+
+        `patience`: seconds to wait for the end of a pause of the project that the API requested."""
         async with contextlib.nullcontext() if request.scope == PROJECT else self._waiting_opt_in, self._waiting:
+            await self._wait_out(patience)
             self._check(request)
             now = self._clock()
             turn = max(now, self._last_turn + 1 / self.requests_per_second)
@@ -64,10 +68,19 @@ class RateLimit:
                 self._check(request)
             self._last_turn = turn
 
+    async def _wait_out(self, patience: float) -> None:
+        until, cause = self._pauses.get(PROJECT, (0.0, None))
+        pause = until - self._clock()
+        if cause is not None and cause.retry_after is not None and 0 < pause <= patience:
+            await asyncio.sleep(pause)
+
     def _check(self, request: Request) -> None:
         for paused in (PROJECT, request.scope, request):
             until, cause = self._pauses.get(paused, (0.0, None))
             left = until - self._clock()
             if left > TIMER_SLACK and cause is not None:
-                raise type(cause)(f"no requests for another {left:.0f}s, as requested by the API: {cause}")
+                why = "backing off" if cause.retry_after is None else "as requested by the API"
+                error = type(cause)(f"no requests for another {left:.0f}s, {why}: {cause}")
+                error.pause = left
+                raise error
             self._pauses.pop(paused, None)

@@ -15,6 +15,9 @@ from exporter.api.errors import InvalidResponse
 from exporter.api.models import DEPLOYMENT_KEYS, Context, Deployment, Dropped, Queue, Revision, printable
 
 MAX_DEPLOYMENT = 2**20  # bytes of one deployment's JSON
+COMMON_KEYS = frozenset({"object", "id", "name", "status"})  # also of errors and other objects
+ERROR_KEYS = frozenset({"error", "errors", "message", "detail", "code"})  # beside the common ones
+OTHER_OBJECTS = ("error", "list")
 NO_VARIABLES: frozenset[str] = frozenset()
 BOM = b"\xef\xbb\xbf"
 
@@ -47,7 +50,8 @@ def read_deployment(body: bytes, variables: frozenset[str] = NO_VARIABLES) -> Re
     if len(body) > MAX_DEPLOYMENT:
         raise too_large(len(body))
     raw = _object(read_json(body))
-    if raw.keys().isdisjoint(DEPLOYMENT_KEYS):
+    known = raw.keys() & DEPLOYMENT_KEYS
+    if not known or (known <= COMMON_KEYS and not raw.keys().isdisjoint(ERROR_KEYS)):
         raise InvalidResponse("response has no field of a deployment")
     return read_object(raw, variables)
 
@@ -104,7 +108,9 @@ def _object(value: object) -> dict[str, Any]:
 
 
 def read_object(raw: dict[str, Any], variables: frozenset[str] = NO_VARIABLES) -> Reading:
-    """Reads a deployment from its JSON object."""
+    """Reads a deployment from its JSON object. Raises InvalidResponse for an object of another kind."""
+    if raw.get("object") in OTHER_OBJECTS:
+        raise InvalidResponse(f"response is an object of kind {raw['object']}, not a deployment")
     return Reading(*_tolerant(_DEPLOYMENT, raw, variables))
 
 

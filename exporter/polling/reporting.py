@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,11 +15,13 @@ from exporter.cooperative import in_slices
 from exporter.polling.fetches import FETCHES, Name
 from exporter.polling.plan import Plan
 from exporter.self_metrics import SelfMetrics
+from exporter.state.projects import INCOMPLETE, queues_of
 from exporter.state.records import REFUSALS, RETRY_REFUSED, Project, Record
 
 REMINDER_INTERVAL = 600.0  # s between log lines of a continuing failure
 # Reasons specific to a deployment. All others likely apply to the whole project and are logged once.
 OWN_REASONS = frozenset(error.reason for error in (NotFound, InvalidResponse, InternalError))
+REFUSED_HINT = "Grant the API key access to this endpoint, or turn off {} for the project."
 DROP_MESSAGES = {
     "replica_limit": "replicas above max_replicas_per_deployment omitted",
     "deployment_limit": "deployments above max_deployments_per_project omitted",
@@ -91,7 +93,8 @@ class Reporter:
         event = "poll failed" if logged_at is None else "poll still failing"
         is_ours = isinstance(error, InternalError)
         if logged_at is None and not is_ours:
-            details["hint"] = error.hint
+            is_refused = FETCHES[fetch].is_opt_in and isinstance(error, REFUSALS)
+            details["hint"] = REFUSED_HINT.format(fetch) if is_refused else error.hint
         self._log.log(
             logging.ERROR if is_ours else logging.WARNING,
             "unexpected exception in poll (please report)" if is_ours else event,
@@ -99,7 +102,7 @@ class Reporter:
             reason=error.reason,
             error=str(error),
             **details,
-            next_in=f"{_next_in(plan, error):g}s",
+            next_in=f"{round(_next_in(plan, error), 1):g}s",
             **({"exc_info": True} if is_ours else {}),
         )
 
@@ -136,12 +139,26 @@ class Reporter:
             if key not in after.records:
                 self._logged_drops.pop(key, None)
                 self._failures.pop(("revisions", key), None)
-                self._log.info("deployment disappeared", deployment=gone.name, reason="no longer listed by the API")
+                self._log.info("deployment disappeared", deployment=gone.name, reason=_why_gone(after))
+        asked = set(queues_of(after.records, after.target))
+        self._failures = {at: each for at, each in self._failures.items() if at[0] != "queue" or at[1] in asked}
+        self._completeness(before, after)
         self._dropped("", "", after.dropped)
+
+    def _completeness(self, before: Project, after: Project) -> None:
+        """One line for all that incomplete lists lack."""
+        if before.is_complete and not after.is_complete:
+            missing = sum(_is_missed(record.poll.error) for record in after.records.values())
+            effect = "deployments missing from it count as failed polls"
+            self._log.warning("list is incomplete", error=INCOMPLETE, missing=missing, effect=effect)
+        elif after.is_complete and not before.is_complete:
+            self._log.info("list is complete again")
 
     def _poll_changed(self, before: Project, old: Record | None, record: Record) -> None:
         """A deployment missing from, or invalid in, a successful list."""
         error, earlier = record.poll.error, old.poll.error if old else None
+        if _is_missed(error) or _is_missed(earlier):
+            return
         if error is not None and (earlier is None or earlier.reason != error.reason):
             self._log.warning("poll failed", deployment=record.name, reason=error.reason, error=str(error))
         is_projects = before.listing is not None and earlier is before.listing.error
@@ -162,15 +179,16 @@ class Reporter:
     def _dropped(self, key: str, deployment: str, dropped: Sequence[Dropped]) -> None:
         """Logs dropped items the first time, and again for each new field."""
         logged = self._logged_drops[key] if dropped else set()
+        counts: Counter[tuple[str, str]] = Counter()
         for each in dropped:
-            if (each.reason, each.field) in logged:
+            counts[each.reason, each.field] += each.count
+        for (reason, field), count in counts.items():
+            if (reason, field) in logged:
                 continue
-            logged.add((each.reason, each.field))
+            logged.add((reason, field))
             where = {"deployment": deployment} if deployment else {}
-            named = (
-                {"deployment" if each.reason == "duplicate_deployment" else "field": each.field} if each.field else {}
-            )
-            self._log.warning(DROP_MESSAGES[each.reason], reason=each.reason, **where, **named, count=each.count)
+            named = {"deployment" if reason == "duplicate_deployment" else "field": field} if field else {}
+            self._log.warning(DROP_MESSAGES[reason], reason=reason, **where, **named, count=count)
 
 
 def _was_read(project: Project) -> bool:
@@ -184,10 +202,25 @@ def _is_shared(fetch: Name, error: ApiError) -> bool:
     return fetch == "revisions" or (fetch != "list" and error.reason not in OWN_REASONS)
 
 
+def _is_missed(error: ApiError | None) -> bool:
+    """Whether a deployment is missing from an incomplete list."""
+    return isinstance(error, InvalidResponse) and str(error) == INCOMPLETE
+
+
+def _why_gone(project: Project) -> str:
+    """Why a deployment may be missing from the project."""
+    reasons = ["no longer listed by the API"]
+    if project.target.include or project.target.exclude:
+        reasons.append("renamed and no longer included")
+    if any(each.reason == "deployment_limit" for each in project.dropped):
+        reasons.append("above max_deployments_per_project")
+    return ", or ".join(reasons)
+
+
 def _next_in(plan: Plan, error: ApiError) -> float:
     """Seconds to the next try."""
     is_refused = FETCHES[plan.fetch].is_opt_in and isinstance(error, REFUSALS)
-    return max(plan.interval, RETRY_REFUSED) if is_refused else plan.interval
+    return max(plan.interval, RETRY_REFUSED if is_refused else error.pause)
 
 
 def _where(fetch: Name, subject: str, project: Project | None = None) -> dict[str, str]:

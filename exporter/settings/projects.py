@@ -58,6 +58,10 @@ class Project:
     stale_after: float
 
     @property
+    def shortest_interval(self) -> float:
+        return min((self.deployments or {}).values(), default=self.poll_interval)
+
+    @property
     def requests_per_minute(self) -> float:
         """Requests per minute without retries, queues and revisions."""
         if self.fetch == "list" or self.deployments is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from exporter.api.listing import Item
 from exporter.api.models import Dropped
@@ -12,12 +12,15 @@ from exporter.cooperative import in_slices
 from exporter.state.records import Target
 
 
-async def chosen(target: Target, items: Iterable[Item]) -> tuple[Mapping[str, Item], frozenset[str], list[Dropped]]:
-    """Items by key, keys above the limit, and dropped items."""
+async def chosen(
+    target: Target, items: Iterable[Item], key_of: Callable[[str], str | None] = lambda _: None
+) -> tuple[Mapping[str, Item], frozenset[str], list[Dropped]]:
+    """Items by key, keys above the limit, and dropped items. `key_of`: the key under which a name is known, for items
+    without ID."""
     candidates: defaultdict[str, list[Item]] = defaultdict(list)
     async for item in in_slices(items):
         if target.wants(item.id, item.name):
-            for key in _keys(target, item):
+            for key in _keys(target, item, key_of):
                 candidates[key].append(item)
     by_key = {key: _first(key, items_of_key) for key, items_of_key in candidates.items()}
     candidates.update(_others(by_key, candidates))
@@ -31,11 +34,11 @@ async def chosen(target: Target, items: Iterable[Item]) -> tuple[Mapping[str, It
     return {key: by_key[key] for key in ranked[:limit]}, frozenset(ranked[limit:]), dropped
 
 
-def _keys(target: Target, item: Item) -> Iterator[str]:
+def _keys(target: Target, item: Item, key_of: Callable[[str], str | None]) -> Iterator[str]:
     """The ID if deployments are discovered, otherwise the configured ID or name. Of several deployments with a
     configured name, the oldest gets the name and the others are identified by ID."""
     if target.keys is None:
-        yield item.id or item.name or ""
+        yield item.id or (item.name and key_of(item.name)) or item.name or ""
     else:
         yield from {key for key in (item.id, item.name) if key is not None and key in target.configured}
 
@@ -58,7 +61,8 @@ def _first(key: str, items: list[Item]) -> Item:
 def _rank(item: Item) -> tuple[object, ...]:
     """Sorts by age, with ties broken independently of the list order."""
     created = item.deployment.created_at if isinstance(item, Reading) else None
-    return created is None, created or 0.0, item.id or "", item.name or "", repr(item)
+    updated = item.deployment.updated_at if isinstance(item, Reading) else None
+    return created is None, created or 0.0, item.id or "", -(updated or 0.0), item.name or "", repr(item)
 
 
 def _repeated(by_key: Mapping[str, Item], candidates: Mapping[str, list[Item]]) -> Iterator[Dropped]:

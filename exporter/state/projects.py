@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeVar
@@ -27,19 +28,33 @@ from exporter.state.records import (
     Target,
 )
 
+INCOMPLETE = "the API says that its list is incomplete"
+
 Part = TypeVar("Part", QueueState, RevisionState)
 
 
 def reconfigured(before: Project | None, target: Target) -> Project:
     """The project under a new configuration; state that is still polled in the same way is kept."""
-    if before is None or before.target.is_listed != target.is_listed:
+    if before is None:
         return Project(target)
     if before.target == target:
         return before
     kept = [record for record in before.records.values() if _is_asked_for(record, before.target, target)]
     records = {key: _reconfigured(record, key, target) for key, record in _keyed(kept, target)}
     is_known = before.is_polled and bool(records)
-    return without_unread(replace(before, target=target, records=records, was_polled=is_known))
+    after = replace(before, target=target, records=records, was_polled=is_known)
+    if before.target.is_listed != target.is_listed:
+        after = replace(after, listing=Poll() if target.is_listed and is_known else None, absent={}, dropped=())
+    return without_unread(after)
+
+
+def without_refusals(project: Project) -> Project:
+    """Refused opt-in endpoints are tried again with the next poll: key or permissions may have changed."""
+
+    def again(parts: Mapping[str, Part]) -> Mapping[str, Part]:
+        return {name: replace(part, poll=replace(part.poll, failed=None)) for name, part in parts.items()}
+
+    return replace(project, queues=again(project.queues), revisions=again(project.revisions))
 
 
 def queues_of(records: Mapping[str, Record], target: Target) -> list[str]:
@@ -69,7 +84,7 @@ async def after_list(before: Project, listing: Listing, now: Instant) -> Project
     kept as after a failed poll."""
     if not before.target.is_listed:
         return before
-    found, beyond_limit, dropped = await chosen(before.target, listing.items)
+    found, beyond_limit, dropped = await chosen(before.target, listing.items, functools.partial(_key_of, before))
     poll = Poll(None, now)
     records: dict[str, Record] = {}
     async for key, item in in_slices(found.items()):
@@ -79,13 +94,28 @@ async def after_list(before: Project, listing: Listing, now: Instant) -> Project
     for key in sorted({*before.records, *(before.target.keys or ())} - found.keys()):
         is_missed = key in before.target.configured and key not in beyond_limit
         if not listing.is_complete and (is_missed or len(records) < limit):
-            records[key] = _failed(before, key, InvalidResponse("the API says that its list is incomplete"))
+            records[key] = _failed(before, key, InvalidResponse(INCOMPLETE))
         elif is_missed:
             records[key] = _failed(before, key, NotFound("not in the project's list"))
         elif key in before.records:
             absent[key] = Absent(before.records[key].history, before.records[key].name, now)
-    after = replace(before, records=records, absent=absent, listing=poll, dropped=(*listing.dropped, *dropped))
-    return without_unread(after)
+    all_dropped = (*listing.dropped, *dropped)
+    return without_unread(
+        replace(
+            before,
+            records=records,
+            absent=absent,
+            listing=poll,
+            is_complete=listing.is_complete,
+            dropped=all_dropped,
+        )
+    )
+
+
+def _key_of(project: Project, name: str) -> str | None:
+    """The key of the only deployment with this name; None if there is none, or several."""
+    keys = [key for key, record in project.records.items() if record.name == name]
+    return keys[0] if len(keys) == 1 else None
 
 
 def after_failed_list(before: Project, error: ApiError) -> Project:
@@ -131,7 +161,10 @@ def due_queues(project: Project, now: Instant) -> list[str]:
 def after_revision(before: Project, key: str, newest: Revision, now: Instant) -> Project:
     """Applies the newest revision of a deployment; polled again if it is not the current one."""
     if newest.revision_id != _current_revision(before, key):
-        return after_failed_revision(before, key, ServerError("the newest revision is not the current one"), now)
+        known = before.revisions.get(key)
+        was_other = known is not None and known.id == _current_revision(before, key) and known.poll.error is not None
+        kind = InvalidResponse if was_other else ServerError  # the second time in a row: refused for a while
+        return after_failed_revision(before, key, kind("the newest revision is not the current one"), now)
     return _with_revision(before, key, Poll(None, now), newest)
 
 
@@ -179,7 +212,9 @@ def _after_item(before: Project, key: str, item: Item, poll: Poll, now: Instant)
     old = before.records.get(key)
     if isinstance(item, Unreadable):
         failed = _failed(before, key, item.error)
-        return replace(failed, name=item.name or item.id or failed.name)
+        return replace(
+            failed, name=item.name or (before.records[key].name if key in before.records else item.id) or key
+        )
     deployment = item.deployment
     if old is not None and old.state is not None and old.state.deployment is deployment:
         return Record(key, old.name, old.history, poll, old.state, old.labels)
@@ -187,7 +222,7 @@ def _after_item(before: Project, key: str, item: Item, poll: Poll, now: Instant)
     state = _state(item, before.target.limits)
     if old is not None and old.state == state:
         state = old.state
-    name = deployment.name or deployment.id or key
+    name = deployment.name or (old.name if old and history.id in {None, deployment.id} else deployment.id) or key
     labels = _labels(before.target, key, name, deployment)
     if old is not None and old.labels == labels:
         labels = old.labels
@@ -259,24 +294,24 @@ def _reconfigured(record: Record, key: str, target: Target) -> Record:
 
 
 def _is_asked_for(record: Record, before: Target, target: Target) -> bool:
-    if not target.is_listed or (record.state is None and target.keys is not None):
+    if record.state is None and target.keys is not None:
         return record.key in target.configured
     if record.state is None:
         return before.keys is None and target.wants(record.key, record.name)
-    return target.wants(record.state.deployment.id, record.state.deployment.name)
+    return record.key in target.configured or target.wants(record.state.deployment.id, record.state.deployment.name)
 
 
 def _keyed(records: Iterable[Record], target: Target) -> Iterator[tuple[str, Record]]:
-    """By the keys that a list would assign: its current key, ID or name if configured, otherwise the ID. Of several
-    with a configured name, the oldest gets it."""
+    """By its current key, ID or name if configured, otherwise as a list would, by the ID. Of several with a configured
+    name, the oldest gets it."""
     taken: set[str] = set()
-    for record in sorted(records, key=lambda record: _claim(record, target)) if target.is_listed else records:
+    for record in sorted(records, key=lambda record: _claim(record, target)):
         key = record.key
-        if target.is_listed and record.state is not None:
+        if record.state is not None:
             id_, name = record.state.deployment.id, record.state.deployment.name
             free = (each for each in (key, id_, name) if each in target.configured and each not in taken)
             key = next(free, None) or id_ or name or key
-        if key not in taken:
+        if key not in taken and (target.is_listed or key in target.configured):
             taken.add(key)
             yield key, record
 

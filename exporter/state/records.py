@@ -153,7 +153,8 @@ class Project:
     """State of a project, and the token of its commits.
 
     `queues`: by name. `revisions`: by the record's key; the current one when fetched.
-    `listing`: result of the last list, None before the first. `dropped`: items omitted from the last list.
+    `listing`: result of the last list, None before the first. `is_complete`: False if the API said that there is more.
+    `dropped`: items omitted from the last list.
     `was_polled`: polled under the previous configuration, with records still present."""
 
     target: Target
@@ -162,6 +163,7 @@ class Project:
     queues: Mapping[str, QueueState] = field(default_factory=lambda: MappingProxyType({}))
     revisions: Mapping[str, RevisionState] = field(default_factory=lambda: MappingProxyType({}))
     listing: Poll | None = None
+    is_complete: bool = True
     dropped: tuple[Dropped, ...] = ()
     was_polled: bool = False
 

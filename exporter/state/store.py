@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 
 from exporter.api.errors import NotFound
 from exporter.api.models import DROP_REASONS, Revision
 from exporter.state.instant import Instant
 from exporter.state.names import shown_names
-from exporter.state.projects import queues_of, reconfigured, without_unread
+from exporter.state.projects import queues_of, reconfigured, without_refusals, without_unread
 from exporter.state.records import Poll, Project, Record, Shown, ShownProject, ShownQueue, Snapshot, State, Target
 
 NEVER = float("inf")  # monotonic seconds
@@ -25,9 +25,13 @@ class Store:
         self._snapshot: tuple[Mapping[str, Project], Snapshot] | None = None
         self.configure(targets)
 
-    def configure(self, targets: Iterable[Target]) -> None:
-        """Sets new targets. Records that are still polled in the same way are kept."""
-        self._projects = {each.project: reconfigured(self._projects.get(each.project), each) for each in targets}
+    def configure(self, targets: Iterable[Target], changed: Collection[str] = ()) -> None:
+        """Sets new targets. Records that are still configured are kept. `changed`: projects with new settings, which
+        may also be of their requests."""
+        projects = {each.project: reconfigured(self._projects.get(each.project), each) for each in targets}
+        self._projects = {
+            name: without_refusals(project) if name in changed else project for name, project in projects.items()
+        }
 
     def project(self, name: str) -> Project | None:
         """The value of a project; None if it is not configured."""

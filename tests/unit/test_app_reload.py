@@ -91,14 +91,14 @@ def test_unchanged_projects_keep_their_poller_and_a_changed_one_is_polled_at_onc
     bounded(test())
 
 
-@pytest.mark.parametrize("change", [{"poll_timeout": "4m"}, {"queue": True}, {"max_requests_per_second": 50}], ids=str)
+@pytest.mark.parametrize("change", [{"poll_timeout": "50s"}, {"queue": True}, {"max_requests_per_second": 50}], ids=str)
 def test_a_reload_ends_no_pause_that_the_api_asked_for(change: dict[str, Any], api: FaultyApi) -> None:
     async def test() -> None:
-        api.answers["p"] = http(b"", "429 Too Many Requests", "retry-after: 60\r\n")
-        configuration = Configuration(project("p", api.url("p")))
+        api.answers["p"] = http(b"", "429 Too Many Requests", "retry-after: 300\r\n")
+        configuration = Configuration(project("p", api.url("p"), poll_timeout="1m"))
         async with running(configuration) as daemon:
             await daemon.shows('together_exporter_polls_total{fetch="list",project="p"} 1.0')
-            configuration.projects = (project("p", api.url("p"), **change),)
+            configuration.projects = (project("p", api.url("p"), **{"poll_timeout": "1m", **change}),)
             assert await daemon.reload() == (200, "Reloaded.")
             await daemon.shows('together_exporter_polls_total{fetch="list",project="p"} 2.0')
             assert len(api.requests["p"]) == 1
@@ -109,7 +109,7 @@ def test_a_reload_ends_no_pause_that_the_api_asked_for(change: dict[str, Any], a
 @pytest.mark.parametrize("change", [{"api_key": "other"}, {"base_url": "x/v1"}], ids=str)
 def test_another_key_or_base_url_has_a_rate_limit_of_its_own(change: dict[str, Any], api: FaultyApi) -> None:
     async def test() -> None:
-        api.answers |= {"p": http(b"", "429 Too Many Requests", "retry-after: 60\r\n"), "x": listed(GOOD)}
+        api.answers |= {"p": http(b"", "429 Too Many Requests", "retry-after: 300\r\n"), "x": listed(GOOD)}
         configuration = Configuration(project("p", api.url("p")))
         async with running(configuration) as daemon:
             await daemon.shows('together_exporter_polls_total{fetch="list",project="p"} 1.0')

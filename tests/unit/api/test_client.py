@@ -173,7 +173,7 @@ def test_another_error_with_retry_after_pauses_its_own_path_only() -> None:
 
 
 def test_ten_hours_are_five_minutes() -> None:
-    polls = ((299.0, "a"), (300.0, "a"))
+    polls = ((200.0, "a"), (300.0, "a"))
     assert polled(answer("429 Slow", "retry-after: 36000\r\n"), *polls) == [("rate_limited", 0), ("ok", 1)]
 
 

@@ -325,3 +325,24 @@ def test_a_queue_has_what_can_be_read(body: object, waiting: float | None, runni
 def test_a_body_that_is_no_queue_is_refused_with_the_reason(body: object, reason: str) -> None:
     with pytest.raises(InvalidResponse, match=reason):
         read_queue(answer(body))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"object": "error", "message": "boom"},
+        {"object": "list", "data": [{"id": "1"}]},
+        {"status": "error", "message": "boom"},
+        {"name": "InternalServerError", "code": 500},
+        {"id": "req-1", "error": {"message": "boom"}},
+        {"object": "error", "id": "1", "ready_replicas": 1},
+    ],
+    ids=str,
+)
+def test_an_object_of_another_kind_is_no_deployment(body: dict[str, Any]) -> None:
+    with pytest.raises(InvalidResponse):
+        read_deployment(json.dumps(body).encode())
+
+
+def test_a_deployment_may_have_an_error_or_a_message() -> None:
+    assert read(error={"message": "boom"}, message="m", code=5, ready_replicas=1).deployment.ready_replicas == 1

@@ -169,6 +169,23 @@ def test_during_a_pause_the_cause_is_raised_without_a_request() -> None:
         asyncio.run(limit.turn(OTHER))
 
 
+def test_a_short_pause_that_the_api_asked_for_is_waited_out_and_a_long_one_is_not() -> None:
+    async def work() -> list[float]:
+        limit = RateLimit(1000.0, asyncio.get_running_loop().time)
+        limit.note(ONE, RateLimited("429", retry_after=7.0), 2.0)
+        with pytest.raises(RateLimited, match="as requested by the API"):
+            await limit.turn(OTHER, patience=5.0)
+        began = asyncio.get_running_loop().time()
+        await limit.turn(OTHER, patience=10.0)
+        waited = asyncio.get_running_loop().time() - began
+        limit.note(ONE, RateLimited("429"), 2.0)
+        with pytest.raises(RateLimited, match="backing off"):
+            await limit.turn(OTHER, patience=10.0)
+        return [waited]
+
+    assert in_leaps(work()) == pytest.approx([7.0])
+
+
 def test_of_two_pauses_the_longer_one_holds() -> None:
     clock = Clock()
     limit = RateLimit(5.0, clock)

@@ -253,8 +253,23 @@ def test_a_list_that_is_not_complete_is_a_warning_that_is_not_repeated() -> None
     log = Log(Target("p"))
     log.list(one(), one("embed", "dep_2"))
     logged = log.list(one(), second=30.0, has_more=True)
-    assert [(each["log_level"], each.get("reason")) for each in logged] == [("warning", "invalid_response")]
+    assert [(each["log_level"], each["event"], each["missing"]) for each in logged] == [
+        ("warning", "list is incomplete", 1)
+    ]
     assert log.list(one(), second=60.0, has_more=True) == []
+    again = log.list(one(), one("embed", "dep_2"), second=90.0)
+    assert [(each["log_level"], each["event"]) for each in again] == [("info", "list is complete again")]
+
+
+def test_a_first_list_that_is_not_complete_is_a_warning() -> None:
+    logged = Log(Target("p")).list(one(), has_more=True)
+    assert ("warning", "list is incomplete") in {(each["log_level"], each["event"]) for each in logged}
+
+
+def test_values_of_one_field_are_counted_together() -> None:
+    replicas = {f"r{number}": {"replica_status": 5} for number in range(3)}
+    logged = Log(Target("p")).list(one(replica_events=replicas))
+    assert [each["count"] for each in logged if each.get("reason") == "invalid_value"] == [3]
 
 
 DROPS: dict[str, tuple[Target, list[dict[str, Any]], dict[str, Any]]] = {

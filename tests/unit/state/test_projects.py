@@ -9,7 +9,7 @@ import pytest
 from exporter.api.errors import ApiError, InternalError, InvalidResponse, NotFound, ServerError
 from exporter.api.listing import Item, Listing, Unreadable
 from exporter.api.models import Deployment, Dropped, Queue, Replica
-from exporter.api.reading import Reading
+from exporter.api.reading import Reading, read_object
 from exporter.state.instant import Instant
 from exporter.state.projects import (
     after_failed_list,
@@ -324,3 +324,13 @@ def test_what_is_built_changes_nothing_of_what_was() -> None:
     after_queue(before, "q", queue(1), moment)
     reconfigured(before, Target("p", include=("b",)))
     assert (before.records, before.absent, before.queues) == (records, absent, {})
+
+
+def test_a_name_or_an_id_that_is_left_out_once_changes_nothing() -> None:
+    before = listed(Project(Target("p")), item("1", "chat"), item("2", "embed"))
+    without_name = listed(before, read_object({"id": "1", "status": "Ready"}), item("2", "embed"))
+    assert [record.name for record in without_name.records.values()] == ["chat", "embed"]
+    without_id = listed(before, read_object({"name": "chat", "status": "Ready"}), item("2", "embed"))
+    assert sorted(without_id.records) == ["1", "2"]
+    too_large = listed(before, Unreadable("1", None, InvalidResponse("too large")), item("2", "embed"))
+    assert too_large.records["1"].name == "chat"

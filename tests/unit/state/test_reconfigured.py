@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.api.errors import InvalidResponse
+from exporter.api.errors import Forbidden, InvalidResponse
 from exporter.api.listing import Item, Unreadable
 from exporter.api.models import Dropped, Replica
 from exporter.api.reading import Reading, read_object
 from exporter.labels import LabelRule, Labels
-from exporter.state.projects import after_failed_list, after_failed_one, reconfigured
-from exporter.state.records import Limits, Project, Target
+from exporter.state.projects import after_failed_list, after_failed_one, reconfigured, without_refusals
+from exporter.state.records import Limits, Poll, Project, QueueState, RevisionState, Target
+from tests.pipeline import at
 from tests.unit.state.test_projects import DOWN, EACH, LISTED, errors, item, listed, polled, state_of
 
 JANUARY, MAY = "2026-01-01T00:00:00Z", "2026-05-01T00:00:00Z"
@@ -32,9 +33,17 @@ def test_a_new_project_is_empty() -> None:
     assert reconfigured(None, LISTED) == Project(LISTED)
 
 
-def test_a_reload_to_another_fetch_begins_anew() -> None:
-    before = polled(Project(EACH), "a", item("1", "a"))
-    assert reconfigured(before, replace(EACH, is_listed=True)).records == {}
+def test_a_reload_to_another_fetch_keeps_what_is_known() -> None:
+    target = replace(EACH, keys=("a", "b"))
+    before = polled(polled(Project(target), "a", item("1", "a")), "b", item("2", "b"))
+    listed_now = reconfigured(before, Target("p"))
+    assert {key: record.state for key, record in listed_now.records.items()} == {
+        "1": before.records["a"].state,
+        "2": before.records["b"].state,
+    }
+    assert listed_now.is_polled
+    back = reconfigured(listed_now, replace(EACH, keys=("2",)))
+    assert {key: record.state for key, record in back.records.items()} == {"2": before.records["b"].state}
 
 
 @pytest.mark.parametrize(
@@ -214,3 +223,13 @@ def test_labels_follow_a_reload_by_key_name_and_variable_and_equal_ones_are_the_
 def test_a_record_that_a_reload_does_not_change_is_the_same_object() -> None:
     before = listed(Project(LISTED), item("1", "a"))
     assert reconfigured(before, replace(LISTED, stale_after=90.0)).records["1"] is before.records["1"]
+
+
+def test_refusals_are_forgotten() -> None:
+    refused = Poll(Forbidden("HTTP 403"), None, at(0))
+    before = Project(LISTED, queues={"q": QueueState(refused)}, revisions={"1": RevisionState("r", refused)})
+    assert not before.queues["q"].poll.is_due(at(1))
+    after = without_refusals(before)
+    assert [part["q" if "q" in part else "1"].poll.is_due(at(1)) for part in (after.queues, after.revisions)] == [
+        True
+    ] * 2
