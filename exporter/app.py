@@ -144,7 +144,8 @@ class App:
         lifecycle = self._reloader.reload if web.enable_lifecycle else None
         app = web_app.build(self._limited(refusals), self._is_ready, lifecycle)
         app = RoutePrefix(app, web.route_prefix) if web.route_prefix else app
-        app = AccessMiddleware(app, self._access, refusals)
+        ready_path = f"{web.route_prefix}{web_app.READY}"
+        app = AccessMiddleware(app, self._access, refusals, lambda path: path != ready_path or self._is_ready())
         server = Server(app, self._access, refusals, max_connections=web.max_connections)
         with _signals(stop, self._reloader.reload):
             self._schedule(self._running)
@@ -199,6 +200,7 @@ class App:
                 poll_interval=project.poll_interval,
                 last_poll=last.unix if (last := self._running.pollers[project.name].last_poll) else None,
                 next_poll=next_polls.get(project.name),
+                is_polled_here=any(plan.project == project.name for plan in self.plans),
             )
             for project in self._running.loaded.projects
         ]

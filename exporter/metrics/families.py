@@ -69,7 +69,7 @@ def autoscaling_target(d: Deployment) -> Iterator[Sample]:
 
 def volumes(d: Deployment) -> Iterator[Sample]:
     for volume in d.volumes or ():
-        version = "" if volume.version is None else f"{volume.version:.0f}"
+        version = "" if volume.version is None else f"{volume.version:.17g}"
         yield (volume.name or "", volume.mount_path or "", version), 1.0
 
 

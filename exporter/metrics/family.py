@@ -28,6 +28,11 @@ class Family(Generic[S]):
     has_own_labels: bool = False
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """By which `name[]` may ask for it."""
+        return (self.name, *((f"{self.name}_sum", f"{self.name}_count") if self.type == "summary" else ()))
+
+    @property
     def unit(self) -> str | None:
         """The unit suffix of the name."""
         last = self.name.removesuffix("_total").rpartition("_")[2]

@@ -50,7 +50,7 @@ class Page:
         waiting: list[bytes] = []
         size = 0
         for block in self.blocks:
-            if names and block.family.name not in names:
+            if names and names.isdisjoint(block.family.names):
                 continue
             for body in (header(block.family, format_), *block.bodies()):
                 waiting.append(body)

@@ -153,7 +153,7 @@ class Project:
     """State of a project, and the token of its commits.
 
     `queues`: by name. `revisions`: by the record's key; the current one when fetched.
-    `listing`: result of the last list, None before the first. `is_complete`: False if the API said that there is more.
+    `listing`: result of the last list, None before the first. `is_complete`: False after a list with has_more.
     `dropped`: items omitted from the last list.
     `was_polled`: polled under the previous configuration, with records still present."""
 

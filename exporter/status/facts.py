@@ -12,7 +12,8 @@ from exporter.state.records import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class ProjectFacts:
-    """A configured project and its poll times: seconds since 1970, None without a poll."""
+    """A configured project and its poll times: seconds since 1970, None without a poll. `is_polled_here`: False if all
+    its deployments belong to other shards."""
 
     name: str
     base_url: str
@@ -20,6 +21,7 @@ class ProjectFacts:
     poll_interval: float
     last_poll: float | None
     next_poll: float | None
+    is_polled_here: bool = True
 
 
 @dataclass(frozen=True, slots=True)

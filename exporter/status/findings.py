@@ -19,7 +19,8 @@ from exporter.status.model import LEVELS, Finding, Level
 
 ROLLING = frozenset({"Updating", "Scaling"})
 PRELOAD_FAILED = "Failed"
-HOUR, DAY = 3600.0, 86_400.0  # s
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0  # s
+UNITS = ((DAY, "days"), (HOUR, "hours"))
 SECRET_WARNING = 7 * DAY  # before it expires
 STALE = "TogetherDataStale"
 # The alert for polls that fail with this reason.
@@ -116,7 +117,8 @@ def _poll(shown: Shown) -> Iterator[Finding]:
     is_gone = isinstance(error, NotFound)
     yield Finding("critical" if is_gone else "warning", error.describe(), error.hint, ERROR_ALERTS.get(error.reason))
     if shown.state is None and not is_gone:
-        message = "No current data." if shown.record.state else "Never read since the exporter started."
+        was_read = shown.record.poll.succeeded is not None
+        message = "No current data." if was_read else "Never read since the exporter started."
         yield Finding("critical", message, alert=STALE)
 
 
@@ -216,14 +218,16 @@ def _secrets(d: Deployment, context: Context) -> Iterator[Finding]:
     for variable in d.environment_variables or ():
         expiry = variable.value_from_secret_expires_at
         if expiry is not None:
-            expiries.setdefault(variable.value_from_secret or f"of variable {variable.name}", expiry)
+            secret = variable.value_from_secret or f"of variable {variable.name}"
+            expiries[secret] = min(expiry, expiries.get(secret, expiry))
     for secret, expiry in sorted(expiries.items()):
         left = expiry - context.now
         if left <= 0:
             hint = "Set a new value with PATCH /deployments/secrets/ID."
             yield Finding("critical", f"Secret {secret} has expired.", hint, "TogetherSecretExpired")
         elif left <= SECRET_WARNING:
-            when = f"{left / DAY:.0f} days" if left >= 2 * DAY else f"{left / HOUR:.0f} hours"
+            unit, name = next((each for each in UNITS if left >= 2 * each[0]), (MINUTE, "minutes"))
+            when = f"{left / unit:.0f} {name}"
             hint = "Renew it with PATCH /deployments/secrets/ID."
             yield Finding("warning", f"Secret {secret} expires in {when}.", hint, "TogetherSecretExpires")
 

@@ -103,6 +103,7 @@ class Deployment:
         LastKnown | None,
         Field(description="The last known state once it is stale; the fields below are null then. Else null."),
     ] = None
+    has_state: Annotated[bool, Field(description="Whether the current state is known.")] = False
     id: Annotated[str | None, Field(description="The API's ID.")] = None
     url: Annotated[str | None, Field(description="The deployment's URL in the API; needs the API key.")] = None
     status: Annotated[str | None, Field(description="status.")] = None
@@ -131,8 +132,11 @@ class Deployment:
     replicas_listed: Annotated[
         int | None, Field(description="Number of replicas listed by the API, including old revisions.")
     ] = None
+    replicas_not_terminated: Annotated[
+        int | None, Field(description="Number of listed replicas whose status is not Terminated.")
+    ] = None
     replicas_updated: Annotated[
-        int | float | None, Field(description="Number of listed replicas with the current revision.")
+        int | float | None, Field(description="Number of those with the current revision; null while it is unknown.")
     ] = None
     replicas: Annotated[
         tuple[Replica, ...], Field(description="The first 200 listed replicas, those not ready first.")
@@ -154,6 +158,9 @@ class Project:
     last_poll: Annotated[Time | None, Field(description="When the last poll ended, successful or not.")]
     next_poll: Annotated[Time | None, Field(description="When the next poll is due.")]
     error: Annotated[Error | None, Field(description="Why the project cannot be read; null if it can.")]
+    is_polled_here: Annotated[
+        bool, Field(description="False if all its configured deployments belong to other shards.")
+    ] = True
 
 
 @dataclass(frozen=True, slots=True)

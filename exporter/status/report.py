@@ -14,7 +14,7 @@ from exporter.api.models import Deployment as ListedDeployment
 from exporter.api.models import Replica as ListedReplica
 from exporter.api.models import Revision as ListedRevision
 from exporter.cooperative import in_slices
-from exporter.metrics.families import replicas_updated
+from exporter.metrics.families import TERMINATED, replicas_updated
 from exporter.state.history import Life
 from exporter.state.instant import Instant
 from exporter.state.records import Shown, ShownProject, ShownQueue
@@ -124,6 +124,7 @@ def _with_state(about: Deployment, state: ListedDeployment, base_url: str, lives
     events = state.replica_events
     return replace(
         about,
+        has_state=True,
         id=state.id,
         url=f"{base_url}/deployments/{quote(state.id, safe='')}" if state.id else None,
         status=state.status,
@@ -137,6 +138,7 @@ def _with_state(about: Deployment, state: ListedDeployment, base_url: str, lives
         revision=state.revision,
         queue=state.queue,
         replicas_listed=None if events is None else len(events),
+        replicas_not_terminated=None if events is None else len(events) - _terminated(state),
         replicas_updated=_count(replicas_updated(state)),
         replicas=_replicas(events or {}, lives),
     )
@@ -177,12 +179,17 @@ def _project(facts: ProjectFacts, shown: ShownProject | None) -> Project:
         last_poll=None if facts.last_poll is None else iso(facts.last_poll),
         next_poll=None if facts.next_poll is None else iso(facts.next_poll),
         error=error(failure) if failure else None,
+        is_polled_here=facts.is_polled_here,
     )
 
 
 def _count(number: float | None) -> int | float | None:
     """An int if the number is whole."""
     return int(number) if number is not None and number == int(number) else number
+
+
+def _terminated(state: ListedDeployment) -> int:
+    return sum(replica.replica_status == TERMINATED for replica in state.replicas)
 
 
 def _replicas(events: Mapping[str, ListedReplica | None], lives: Mapping[str, Life]) -> tuple[Replica, ...]:

@@ -133,8 +133,16 @@ def network(client: str) -> str:
 class AccessMiddleware:
     """Applies rate limit, authentication and response headers to the whole application."""
 
-    def __init__(self, app: ASGIApp, access: Callable[[], Access], refusals: Refusals) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        access: Callable[[], Access],
+        refusals: Refusals,
+        is_ready: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        """`is_ready`: False for a path that answers 503 also without a password, for health checks, which have none."""
         self._app = app
+        self._is_ready = is_ready
         self._access = access
         self._refusals = refusals
         self._passwords = Passwords()
@@ -171,6 +179,8 @@ class AccessMiddleware:
                 return None
         except TooBusy:
             return PlainTextResponse("Too many sign-ins at once.\n", 503, {"Retry-After": "5"})
+        if not presented and not self._is_ready(scope["path"]):
+            return PlainTextResponse("Not ready.\n", status_code=503)
         self._refusals.count("unauthorized", client)
         return PlainTextResponse("Unauthorized\n", 401, {"WWW-Authenticate": 'Basic realm="together-exporter"'})
 

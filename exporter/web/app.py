@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+READY = "/-/ready"
 Reload = Callable[[], Awaitable[str | None]]  # returns the problem of the new configuration, None on success
 
 
@@ -37,10 +38,11 @@ def build(limited: Mapping[str, ASGIApp], is_ready: Callable[[], bool], reload: 
     others = Starlette(
         routes=[
             Route("/-/healthy", healthy),
-            Route("/-/ready", ready),
+            Route(READY, ready),
             Route("/-/reload", reloaded, methods=["POST", "PUT"]),
         ]
     )
+    others.router.redirect_slashes = False
     return _by_path(limited, others)
 
 

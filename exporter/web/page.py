@@ -18,7 +18,7 @@ from exporter.status.model import LEVELS, Deployment, Finding, Level, Project, R
 from exporter.web import formats
 from exporter.web.assets import SCRIPT, STYLE, TEMPLATES, fingerprint
 from exporter.web.formats import Clock
-from exporter.web.query import EXACT, SORTS, Query, address, has_state, labels, status_of
+from exporter.web.query import EXACT, SORTS, Query, address, labels, status_of
 
 MAX_ROWS = 1000  # browsers become slow above it
 MAX_ROWS_WITH_DETAILS = 100  # of healthy deployments; more would slow down the refresh
@@ -132,10 +132,10 @@ def _rows(status: Status, shown: list[Deployment], *, is_alone: bool) -> Iterabl
             queue=None if deployment.queue is None else queues.get((deployment.project, deployment.queue)),
             replicas=listed,
             replicas_left=len(replicas) + unlisted - len(listed),
-            has_details=is_open or (few and has_state(deployment)),
+            has_details=is_open or (few and deployment.has_state),
             is_open=is_open,
-            has_state=has_state(deployment),
-            has_facts=has_state(deployment) and not is_trouble,
+            has_state=deployment.has_state,
+            has_facts=deployment.has_state and not is_trouble,
         )
 
 
@@ -155,5 +155,5 @@ def _findings(d: Deployment, down: Mapping[str, Project]) -> tuple[Finding, ...]
     return tuple(
         finding
         for finding in d.findings
-        if finding.level != "busy" and finding.message != cause and (has_state(d) or finding.alert != STALE)
+        if finding.level != "busy" and finding.message != cause and (d.has_state or finding.alert != STALE)
     )

@@ -20,17 +20,11 @@ NO_GPU_VALUE = "none"  # gpu_type of deployments without GPUs, as in the metrics
 
 def status_of(d: Deployment) -> str:
     """The status, or the reason that there is none."""
-    if d.last_known is not None:
-        return "No current data"
+    if d.has_state:
+        return d.status or "No status"
     if d.error is not None and d.error.reason == "not_found":
         return "Not found"
-    if d.last_success is None:
-        return "Never read"
-    return d.status or "No status"
-
-
-def has_state(d: Deployment) -> bool:
-    return d.last_known is None and d.last_success is not None and status_of(d) != "Not found"
+    return "Never read" if d.last_success is None else "No current data"
 
 
 def labels(d: Deployment) -> tuple[str, ...]:
@@ -43,7 +37,7 @@ EXACT: Mapping[str, Callable[[Deployment], tuple[str, ...]]] = {
     "level": lambda d: (d.level,),
     "project": lambda d: (d.project,),
     "status": lambda d: (status_of(d),),
-    "gpu_type": lambda d: (d.gpu_type or NO_GPU_VALUE,) if has_state(d) else (),
+    "gpu_type": lambda d: (d.gpu_type or NO_GPU_VALUE,) if d.has_state else (),
     "label": labels,
     "deployment": lambda d: (d.deployment,),
 }
@@ -72,7 +66,7 @@ SORTS: dict[str, Sort] = {
     "since": Sort("latest change", lambda d: d.status_since or "", ascending=False),
     "ready": Sort("share of ready replicas", lambda d: _share(d.ready_replicas, d.desired_replicas)),
     "gpus": Sort("GPUs", lambda d: -_gpus(d), ascending=False),
-    "rollout": Sort("rollout", lambda d: _share(d.replicas_updated, d.replicas_listed)),
+    "rollout": Sort("rollout", lambda d: _share(d.replicas_updated, d.replicas_not_terminated)),
     "queue": Sort("queue", lambda d: d.queue or "\U0010ffff"),
     "poll": Sort("oldest poll", lambda d: d.last_success or ""),
 }

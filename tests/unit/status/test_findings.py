@@ -30,7 +30,7 @@ def waiting(reason: str | None, count: int = 1) -> dict[str, Replica]:
 def shown(state: Deployment | None, error: ApiError | None = None, *, was_read: bool = True) -> Shown:
     """`state` None: it is stale, or with `was_read` False was never known."""
     kept = State(state or Deployment()) if was_read else None
-    record = Record("a", "a", History(), Poll(error, Instant(0.0, 0.0)), kept)
+    record = Record("a", "a", History(), Poll(error, Instant(0.0, 0.0) if was_read else None), kept)
     return Shown("p", "a", record, None if state is None else kept, record.history)
 
 
@@ -53,6 +53,14 @@ def with_secrets(*variables: EnvironmentVariable) -> Deployment:
 
 
 TROUBLE = {
+    "a secret of two variables, one expires sooner": (
+        with_secrets(secret(30 * DAY), secret(5 * 3600, "OTHER")),
+        ["warning: Secret hf-token expires in 5 hours."],
+    ),
+    "a secret that expires in minutes": (
+        with_secrets(secret(20 * 60)),
+        ["warning: Secret hf-token expires in 20 minutes."],
+    ),
     "failed": (deployment(status="Failed"), ["critical: Status is Failed."]),
     "unknown status": (
         deployment(status="Hibernating"),
@@ -153,6 +161,7 @@ QUIET = {
             "r": Replica(replica_status="Running", replica_ready_since=SINCE, replica_status_reason="OOMKilled")
         }
     ),
+    "a secret of two variables that expires later": with_secrets(secret(8 * DAY), secret(9 * DAY, "OTHER")),
     "a preload that is done": deployment(replica_events={"r": Replica(volume_preload_status="Completed")}),
     "a secret that expires later": with_secrets(secret(7 * DAY + 1)),
     "no ready_replicas, and one of the replicas is unknown": deployment(

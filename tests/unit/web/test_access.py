@@ -5,8 +5,22 @@ import base64
 
 import bcrypt
 import pytest
+from starlette.responses import PlainTextResponse
 
-from exporter.web.access import MAX_CHECKS, Bucket, Passwords, TooBusy, credentials, matches, network
+from exporter.self_metrics import SelfMetrics
+from exporter.web.access import (
+    MAX_CHECKS,
+    Access,
+    AccessMiddleware,
+    Bucket,
+    Passwords,
+    TooBusy,
+    credentials,
+    matches,
+    network,
+)
+from exporter.web.refusals import Refusals
+from tests.unit.web.asgi import serving
 
 SCRAPER = "198.51.100.1"
 HASHED = bcrypt.hashpw(b"right", bcrypt.gensalt(4))
@@ -139,3 +153,27 @@ def test_the_bucket_lets_a_burst_through_and_then_the_rate() -> None:
     assert [bucket.take(1.0, 3) for _ in range(4)] == [True, True, True, False]
     now = 1.0
     assert [bucket.take(1.0, 3) for _ in range(2)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("path", "is_ready", "header", "status"),
+    [
+        ("/-/ready", False, "", 503),
+        ("/-/ready", True, "", 401),
+        ("/-/ready", False, "Basic YTpi", 401),
+        ("/metrics", False, "", 401),
+    ],
+)
+def test_a_health_check_without_a_password_sees_only_that_the_exporter_is_not_ready(
+    path: str, is_ready: bool, header: str, status: int
+) -> None:
+    async def test() -> None:
+        refusals = Refusals(SelfMetrics(runtime=False))
+        app = AccessMiddleware(
+            PlainTextResponse("in"), lambda: Access(users=USERS), refusals, lambda each: each != "/-/ready" or is_ready
+        )
+        async with serving(app) as client:
+            answer = await client.get(path, headers={"authorization": header} if header else {})
+            assert answer.status_code == status
+
+    asyncio.run(test())

@@ -37,6 +37,8 @@ def test_what_answers_and_what_does_not() -> None:
         ("GET", "/favicon.ico"): 404,
         ("GET", "/metrics/"): 404,
         ("GET", "/-/"): 404,
+        ("GET", "/-/healthy/"): 404,
+        ("GET", "/-/ready/"): 404,
     }
     assert dict(zip(requests, statuses(*requests), strict=True)) == requests
 

@@ -106,6 +106,10 @@ NAMES: dict[str, tuple[list[str], set[str]]] = {
     ),
     "a counter": (["together_deployment_readiness_lost_total"], {"together_deployment_readiness_lost_total"}),
     "one of our own counters": (["together_exporter_polls_total"], {"together_exporter_polls_total"}),
+    "a part of a summary": (
+        ["together_deployment_replica_startup_seconds_sum"],
+        {"together_deployment_replica_startup_seconds_sum", "together_deployment_replica_startup_seconds_count"},
+    ),
     "unknown": (["nope"], set()),
     "unknown beside known": (["nope", "together_gpu_hourly_cost"], {"together_gpu_hourly_cost"}),
 }
