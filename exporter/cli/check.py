@@ -140,6 +140,7 @@ async def polled(loaded: Loaded, ended: Callable[[], object]) -> Check:
             *(prices.warnings(loaded.settings.gpu_hourly_cost, _gpu_types(deployments)) if deployments else ()),
             *(_empty(name, names.get(name)) for name in empty),
             *_opt_in_warnings(app.store.projects),
+            *_twice(deployments),
         ),
         projects=tuple(
             replace(each, error=error(errors[each.project]) if each.project in errors else None)
@@ -194,6 +195,15 @@ def _opt_in_warnings(projects: Mapping[str, ProjectState]) -> Iterator[str]:
             failed = next((state.poll.error for state in states.values() if state.poll.error is not None), None)
             if failed is not None:
                 yield f"project {name}: {fetch}: {failed.reason}: {failed}"
+
+
+def _twice(deployments: Iterable[Deployment]) -> Iterator[str]:
+    """Warnings about deployments that are configured by name and by ID: sums count them twice."""
+    shown_as: dict[tuple[str, str | None], str] = {}
+    for each in deployments:
+        other = shown_as.setdefault((each.project, each.id), each.deployment)
+        if each.id is not None and other != each.deployment:
+            yield f'project {each.project}: "{other}" and "{each.deployment}" are one deployment; remove one of them'
 
 
 def _gpu_types(deployments: Iterable[Deployment]) -> set[str]:

@@ -76,5 +76,6 @@ DESIRED = one("together_deployment_replicas_desired")
 MIN, MAX = one("together_deployment_replicas_min"), one("together_deployment_replicas_max")
 GPUS = one("together_deployment_gpus_per_replica")
 RUNNING = one('together_deployment_replicas{status="Running"}')
+LAST_SUCCESS = "together_deployment_last_success_timestamp_seconds"
 NOT_FOUND_ERROR = 'together_deployment_poll_error{reason="not_found"}'
 NOT_FOUND = one(NOT_FOUND_ERROR) + " == 1"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.rules.alert import DEPLOYMENT_ID, NOT_FOUND, PROJECT, Alert, one, pluralize
-from exporter.rules.records import LAST_SUCCESS
+from exporter.rules.alert import DEPLOYMENT_ID, LAST_SUCCESS, NOT_FOUND, PROJECT, Alert, one, pluralize
 
 QUEUE_ID = f"{PROJECT}: queue {{{{ $labels.queue }}}}"
 BY_NAME = "<project>, secret"

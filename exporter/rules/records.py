@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from exporter.rules.alert import DESIRED, MAX, NOT_FOUND, NOT_FOUND_ERROR, READY, RUNNING, Record, indented, one
+from exporter.rules.alert import (
+    DESIRED,
+    LAST_SUCCESS,
+    MAX,
+    NOT_FOUND,
+    NOT_FOUND_ERROR,
+    READY,
+    RUNNING,
+    Record,
+    indented,
+    one,
+)
 
 OWN_LABELS = "together:deployment_labels"  # generated only if alerts have deployment labels
 
-LAST_SUCCESS = "together_deployment_last_success_timestamp_seconds"
 # If the API leaves out `ready_replicas`, the listed replicas tell.
 READY_REPLICAS = (
     f"{one('together_deployment_replicas_ready')}\n"

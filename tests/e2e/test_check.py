@@ -160,6 +160,13 @@ def test_a_key_that_sees_nothing_is_told() -> None:
     assert (done.returncode, warning in done.stderr) == (0, True)
 
 
+def test_one_deployment_by_name_and_by_id_is_told(steady: SimulatorServer, tmp_path: Path) -> None:
+    id_ = steady.get("deployments/chat-prod").json()["id"]
+    file = written(tmp_path, f"projects: [{{base_url: '{steady.url}', deployments: [chat-prod, {id_}]}}]")
+    done = run("check", "--poll", file, TOGETHER_API_KEY=API_KEY)
+    assert f'project default: "chat-prod" and "{id_}" are one deployment; remove one of them' in done.stderr
+
+
 def test_patterns_that_match_nothing_are_told(steady: SimulatorServer, tmp_path: Path) -> None:
     file = written(tmp_path, f"gpu_hourly_cost: {{h100: 1}}\nprojects: [{{base_url: '{steady.url}', include: [chat]}}]")
     done = run("check", "--poll", file, TOGETHER_API_KEY=API_KEY)
