@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from exporter.api.listing import Item
 from exporter.api.models import Dropped
@@ -11,16 +12,17 @@ from exporter.api.reading import Reading
 from exporter.cooperative import in_slices
 from exporter.state.records import Target
 
+NOTHING_KNOWN: Mapping[str, str] = MappingProxyType({})
+
 
 async def chosen(
-    target: Target, items: Iterable[Item], key_of: Callable[[str], str | None] = lambda _: None
+    target: Target, items: Iterable[Item], known: Mapping[str, str] = NOTHING_KNOWN
 ) -> tuple[Mapping[str, Item], frozenset[str], list[Dropped]]:
-    """Items by key, keys above the limit, and dropped items. `key_of`: the key under which a name is known, for items
-    without ID."""
+    """Items by key, keys above the limit, and dropped items. `known`: keys by name, for items without ID."""
     candidates: defaultdict[str, list[Item]] = defaultdict(list)
     async for item in in_slices(items):
         if target.wants(item.id, item.name):
-            for key in _keys(target, item, key_of):
+            for key in _keys(target, item, known):
                 candidates[key].append(item)
     by_key = {key: _first(key, items_of_key) for key, items_of_key in candidates.items()}
     candidates.update(_others(by_key, candidates))
@@ -34,11 +36,11 @@ async def chosen(
     return {key: by_key[key] for key in ranked[:limit]}, frozenset(ranked[limit:]), dropped
 
 
-def _keys(target: Target, item: Item, key_of: Callable[[str], str | None]) -> Iterator[str]:
+def _keys(target: Target, item: Item, known: Mapping[str, str]) -> Iterator[str]:
     """The ID if deployments are discovered, otherwise the configured ID or name. Of several deployments with a
     configured name, the oldest gets the name and the others are identified by ID."""
     if target.keys is None:
-        yield item.id or (item.name and key_of(item.name)) or item.name or ""
+        yield item.id or known.get(item.name or "") or item.name or ""
     else:
         yield from {key for key in (item.id, item.name) if key is not None and key in target.configured}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeVar
@@ -84,7 +84,8 @@ async def after_list(before: Project, listing: Listing, now: Instant) -> Project
     kept as after a failed poll."""
     if not before.target.is_listed:
         return before
-    found, beyond_limit, dropped = await chosen(before.target, listing.items, functools.partial(_key_of, before))
+    known = _keys_by_name(before) if any(item.id is None for item in listing.items) else {}
+    found, beyond_limit, dropped = await chosen(before.target, listing.items, known)
     poll = Poll(None, now)
     records: dict[str, Record] = {}
     async for key, item in in_slices(found.items()):
@@ -112,10 +113,10 @@ async def after_list(before: Project, listing: Listing, now: Instant) -> Project
     )
 
 
-def _key_of(project: Project, name: str) -> str | None:
-    """The key of the only deployment with this name; None if there is none, or several."""
-    keys = [key for key, record in project.records.items() if record.name == name]
-    return keys[0] if len(keys) == 1 else None
+def _keys_by_name(project: Project) -> Mapping[str, str]:
+    """The keys of deployments by names that no other one has."""
+    names = Counter(record.name for record in project.records.values())
+    return {record.name: key for key, record in project.records.items() if names[record.name] == 1}
 
 
 def after_failed_list(before: Project, error: ApiError) -> Project:
@@ -222,7 +223,8 @@ def _after_item(before: Project, key: str, item: Item, poll: Poll, now: Instant)
     state = _state(item, before.target.limits)
     if old is not None and old.state == state:
         state = old.state
-    name = deployment.name or (old.name if old and history.id in {None, deployment.id} else deployment.id) or key
+    is_same = deployment.id is None or history.id in {None, deployment.id}
+    name = deployment.name or (old.name if old and is_same else deployment.id) or key
     labels = _labels(before.target, key, name, deployment)
     if old is not None and old.labels == labels:
         labels = old.labels

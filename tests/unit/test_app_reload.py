@@ -231,3 +231,32 @@ def test_new_prices_are_on_the_page_without_a_poll(api: FaultyApi) -> None:
             assert 'together_gpu_hourly_cost{gpu_type="h100"} 2.5' in await daemon.metrics()
 
     bounded(test())
+
+
+def test_a_fetch_that_is_turned_off_takes_its_series_along(api: FaultyApi) -> None:
+    async def test() -> None:
+        api.answers["p"] = listed(GOOD)
+        configuration = Configuration(project("p", api.url("p"), queue=True))
+        async with running(configuration) as daemon:
+            await daemon.shows(ready("p"))
+            assert any('fetch="queue"' in line for line in await daemon.metrics())
+            configuration.projects = (project("p", api.url("p")),)
+            assert await daemon.reload() == (200, "Reloaded.")
+            assert not any('fetch="queue"' in line for line in await daemon.metrics())
+
+    bounded(test())
+
+
+def test_another_fetch_keeps_what_is_known(api: FaultyApi) -> None:
+    async def test() -> None:
+        api.answers["p"] = listed(GOOD)
+        configuration = Configuration(project("p", api.url("p")))
+        async with running(configuration) as daemon:
+            await daemon.shows(ready("p"))
+            api.answers["p"] = http(b"", "503 Busy")
+            configuration.projects = (project("p", api.url("p"), fetch="each", deployments=["x"]),)
+            assert await daemon.reload() == (200, "Reloaded.")
+            assert ready("p") in await daemon.metrics()
+            assert (await daemon.web.get("/-/ready")).status_code == 200
+
+    bounded(test())

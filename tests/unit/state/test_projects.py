@@ -334,3 +334,9 @@ def test_a_name_or_an_id_that_is_left_out_once_changes_nothing() -> None:
     assert sorted(without_id.records) == ["1", "2"]
     too_large = listed(before, Unreadable("1", None, InvalidResponse("too large")), item("2", "embed"))
     assert too_large.records["1"].name == "chat"
+
+
+def test_a_deployment_polled_alone_keeps_its_name_where_id_and_name_are_left_out() -> None:
+    before = polled(Project(EACH), "a", item("1", "chat"))
+    assert polled(before, "a", read_object({"status": "Ready"})).records["a"].name == "chat"
+    assert polled(before, "a", read_object({"id": "2"})).records["a"].name == "2"

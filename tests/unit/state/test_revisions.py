@@ -10,7 +10,7 @@ from exporter.api.errors import ApiError, Forbidden, InvalidResponse, NotFound, 
 from exporter.api.listing import Listing
 from exporter.api.models import REVISION_VARIABLE, Revision
 from exporter.api.reading import read_object
-from exporter.state.projects import after_list, due_revisions
+from exporter.state.projects import after_list, after_revision, due_revisions
 from exporter.state.records import RETRY_REFUSED, Project, Target
 from tests.pipeline import Pipeline, answer, at, deployment, listing, run
 
@@ -138,3 +138,15 @@ def test_a_revision_committed_while_a_list_is_built_does_not_hold_it_up(
     pipeline.revision("p", "1", revisions("r1"), 30)
     assert pipeline.store.commit(before, after)
     assert list(value(pipeline).revisions) == kept
+
+
+def test_a_newest_revision_that_stays_another_one_is_asked_for_rarely() -> None:
+    before = Project(Target("p", has_revisions=True))
+    deployment = read_object({"id": "1", "environment_variables": [{"name": REVISION_VARIABLE, "value": "rev-1"}]})
+    before = run(after_list(before, Listing((deployment,)), at(0)))
+    assert due_revisions(before, at(0)) == ["1"]
+    once = after_revision(before, "1", Revision(revision_id="rev-0"), at(1))
+    assert due_revisions(once, at(2)) == ["1"], "the list may be older than the revision"
+    twice = after_revision(once, "1", Revision(revision_id="rev-0"), at(2))
+    assert due_revisions(twice, at(3)) == []
+    assert due_revisions(twice, at(4000)) == ["1"]
