@@ -238,7 +238,8 @@ class _Resolver:
         if text is not None:
             return Problem(variable, "", text)
         if "projects" not in self._settings.model_fields_set:
-            return Problem(variable, "", "is not set; set it to an API key, or list projects in a --config.file")
+            text = f"is not set; set {variable} to an API key, or list projects in a --config.file"
+            return Problem(variable, "", text)
         return self._locate((), f"has no API key; set {variable}, or give api_key_file")
 
 

@@ -14,6 +14,7 @@ from exporter.api.errors import InvalidResponse, PollTimeout
 from exporter.api.listing import ITEMS_PER_DEPLOYMENT, MAX_COMMAS, MIN_LIMIT, Listing, ListReader, Unreadable
 from exporter.api.models import Dropped, printable
 from exporter.api.reading import MAX_DEPLOYMENT, Reading
+from tests.examples import examples
 from tests.pipeline import answer, deployment, listing, run
 
 NO_LIMIT = 1000
@@ -157,7 +158,7 @@ each_item = st.one_of(
 lists = st.lists(each_item, max_size=8)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(100), deadline=None, derandomize=True, database=None)
 @given(st.lists(st.tuples(lists, st.sampled_from([None, 0, 2])), min_size=1, max_size=6), st.sampled_from([3, 1000]))
 def test_a_reader_that_remembers_reads_what_one_reads_that_does_not(
     polls: list[tuple[list[Any], int | None]], limit: int

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.metrics.family import Family, Sample
 from exporter.metrics.lines import MAX_LAYOUTS, escape, identify, writer
+from tests.examples import examples
 
 Samples = list[Sample]
 
@@ -90,7 +91,7 @@ texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=10) | s
 )
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(100), deadline=None, derandomize=True, database=None)
 @given(texts, st.lists(st.tuples(texts, st.floats(allow_nan=False)), min_size=1, max_size=4, unique_by=lambda s: s[0]))
 def test_lines_are_what_prometheus_client_would_write_and_read(identity: str, samples: list[tuple[str, float]]) -> None:
     metric = Metric("together_x", "Help.", "gauge")

@@ -11,6 +11,7 @@ from exporter.api.errors import ApiError
 from exporter.metrics.page import FORMATS, Page
 from exporter.metrics.render import Renderer
 from exporter.state.records import Snapshot, Target
+from tests.examples import examples
 from tests.hostile import WELL
 from tests.pipeline import Pipeline, deployment, failure, listing, run
 from tests.unit.metrics.client_library import generated
@@ -123,7 +124,7 @@ item = st.builds(
 poll = st.one_of(st.lists(item, max_size=6), st.sampled_from([failure("not_found"), failure("server_error")]))
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(60), deadline=None, derandomize=True, database=None)
 @given(st.lists(st.tuples(poll, st.sampled_from([1, 70])), min_size=1, max_size=8))
 def test_whatever_changes_the_page_is_what_prometheus_client_would_write(
     polls: list[tuple[list[dict[str, Any]] | ApiError, int]],

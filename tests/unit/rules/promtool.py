@@ -45,11 +45,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Timeline:
-    """What happens over time; `expected`: (minute, alert, the labels of those that fire)."""
+    """What happens over time; `expected`: (minute, alert, the labels of those that fire). `thresholds`: others than the
+    defaults."""
 
     name: str
     series: Series
     expected: Sequence[tuple[int, str, Sequence[Mapping[str, str]]]]
+    thresholds: Mapping[str, str] = field(default_factory=dict)
 
 
 def status(value: str, who: str = D) -> str:

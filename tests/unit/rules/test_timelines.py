@@ -28,5 +28,8 @@ def test_it_is_quiet_and_loud_as_told(timeline: Timeline, promtool: str, tmp_pat
         for minute, alert, fires in timeline.expected
     ]
     test = {"interval": "1m", "input_series": series, "alert_rule_test": steps}
-    rules = of_alerts(build(RulesConfig(enabled=OFF)), *{alert for _, alert, _ in timeline.expected})
+    rules = of_alerts(
+        build(RulesConfig.model_validate({"enabled": OFF, "thresholds": timeline.thresholds})),
+        *{alert for _, alert, _ in timeline.expected},
+    )
     check(promtool, tmp_path, [(without_annotations(rules), [test])])

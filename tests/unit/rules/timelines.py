@@ -129,14 +129,14 @@ QUIET = (
         "a project is removed by a reload, and the exporter is replaced hours later",
         {
             'together_project_poll_success{project="p",instance="old"}': "1+0x60 stale",
-            'together_project_poll_success{project="q",instance="old"}': "1+0x360 stale",
-            'together_project_poll_success{project="q",instance="new"}': "_x361 1+0x100",
-            f'{CONFIGURED}{{instance="old"}}': "0+0x60 3610+0x299 stale",
-            f'{CONFIGURED}{{instance="new"}}': "_x361 21660+0x100",
-            'together_exporter_build_info{version="1",instance="old"}': "1+0x360 stale",
-            'together_exporter_build_info{version="1",instance="new"}': "_x361 1+0x100",
+            'together_project_poll_success{project="q",instance="old"}': "1+0x160 stale",
+            'together_project_poll_success{project="q",instance="new"}': "_x161 1+0x100",
+            f'{CONFIGURED}{{instance="old"}}': "0+0x60 3610+0x99 stale",
+            f'{CONFIGURED}{{instance="new"}}': "_x161 9660+0x100",
+            'together_exporter_build_info{version="1",instance="old"}': "1+0x160 stale",
+            'together_exporter_build_info{version="1",instance="new"}': "_x161 1+0x100",
         },
-        [(minute, "TogetherProjectNotExported", []) for minute in (75, 300, 375, 450)],
+        [(minute, "TogetherProjectNotExported", []) for minute in (75, 150, 175, 250)],
     ),
     Timeline(
         "a project is removed by a rollout, whose old pod runs beside the new one for a while",
@@ -289,20 +289,21 @@ LOUD = (
         ],
     ),
     Timeline(
-        "the exporter of a cluster is down for more than a day",
+        "the exporter of a cluster is down for longer than exporters that are gone are remembered",
         {
-            'up{instance="a"}': "1+0x20 0+0x1600",
+            'up{instance="a"}': "1+0x20 0+0x100",
             'together_exporter_build_info{version="1",instance="a"}': "1+0x20 stale",
-            'together_exporter_build_info{version="1",cluster="y"}': "1+0x1620",
+            'together_exporter_build_info{version="1",cluster="y"}': "1+0x120",
         },
         [
             (minute, alert, [labels])
-            for minute in (40, 1600)
+            for minute in (40, 110)
             for alert, labels in (
                 ("TogetherExporterDown", {"cluster": "x"}),
                 ("TogetherExporterInstanceDown", {"cluster": "x", "job": "j", "instance": "a"}),
             )
         ],
+        {"exporter_memory": "30m"},
     ),
     Timeline(
         "a secret expires, and the API leaves out when",

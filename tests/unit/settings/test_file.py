@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from exporter.settings.file import MAX_FILE_SIZE, read
 from exporter.settings.problems import ConfigError
+from tests.examples import examples
 
 BASE = "base: &base {name: a, queue: true}\n"
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -119,7 +120,12 @@ def test_a_file_that_is_no_configuration(content: bytes, problem: str, tmp_path:
         values(content, tmp_path)
 
 
-@settings(max_examples=300, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(300),
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.lists(st.sampled_from(PARTS)))
 def test_any_text_is_read_or_refused(tmp_path: Path, parts: list[str]) -> None:
     with contextlib.suppress(ConfigError):

@@ -145,7 +145,7 @@ def test_a_file_that_is_not_there_is_named(here: Path) -> None:
 
 
 def test_without_any_key_the_hint_is_given() -> None:
-    with pytest.raises(ConfigError, match=r"^TOGETHER_API_KEY: is not set; set it to an API key"):
+    with pytest.raises(ConfigError, match=r"^TOGETHER_API_KEY: is not set; set TOGETHER_API_KEY to"):
         load({})
 
 

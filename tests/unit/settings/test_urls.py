@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.settings.urls import base_url
+from tests.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ PARTS += ["\u3002", "\u200d", "\ud800"]
 LIKE_URLS = st.lists(st.sampled_from(PARTS)).map(lambda parts: "https://" + "".join(parts))
 
 
-@settings(max_examples=1000, deadline=None, database=None)
+@settings(max_examples=examples(1000), deadline=None, database=None)
 @given(st.one_of(st.text(), LIKE_URLS))
 def test_every_accepted_url_can_be_requested(text: str) -> None:
     try:

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from exporter.api.errors import ApiError
 from exporter.state.records import Limits, Target
+from tests.examples import examples
 from tests.oracle import Oracle, Series
 from tests.oracle_series import Config
 from tests.pipeline import Pipeline, answer, failure, listing
@@ -213,7 +214,7 @@ class Machine(RuleBasedStateMachine):
 
 TestMachine = Machine.TestCase
 TestMachine.settings = settings(
-    max_examples=150,
+    max_examples=examples(150),
     stateful_step_count=25,
     deadline=None,
     derandomize=True,

@@ -11,6 +11,7 @@ from exporter.api.reading import read_object
 from exporter.state.history import History
 from exporter.state.names import shown_names
 from exporter.state.records import Poll, Record, State
+from tests.examples import examples
 from tests.pipeline import run
 
 JANUARY, MAY = "2026-01-01T00:00:00Z", "2026-05-01T00:00:00Z"
@@ -76,7 +77,7 @@ keys = st.sampled_from("abcd")
 fleets = st.dictionaries(keys, st.tuples(keys, st.sampled_from([None, JANUARY, MAY]), st.booleans()), max_size=4)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(200), deadline=None, derandomize=True, database=None)
 @given(fleets)
 def test_nobody_is_hidden_and_no_label_comes_twice(fleet: Mapping[str, tuple[str, str | None, bool]]) -> None:
     records = [record(key, name, created, is_known=known) for key, (name, created, known) in fleet.items()]
