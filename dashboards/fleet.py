@@ -105,7 +105,7 @@ def board() -> dashboard.Dashboard:
             number(
                 "Polls failing",
                 "Deployments whose last poll failed: what is shown of them is their last known state.",
-                counted(f"{UP} == 0"),
+                f"count(\n{with_own_label(f'{UP} == 0')}\n) or 0 * count({UP})",
                 steps=((None, GREEN), (1, YELLOW)),
             )
         )
@@ -113,7 +113,7 @@ def board() -> dashboard.Dashboard:
             number(
                 "Oldest data",
                 "Age of the oldest state of a deployment.",
-                f"max(\n{chosen(AGE)}\n)",
+                f"max(\n{with_own_label(AGE)}\n)",
                 unit="s",
                 steps=OLD,
             )

@@ -93,7 +93,7 @@ class ListReader:
         await asyncio.sleep(0)  # each of these steps takes some milliseconds for a long body
         try:
             raw = _BODY.decode(body)
-            data, has_more = _data(raw.data, raw.object, raw.error), raw.has_more
+            data, has_more = _data(raw.data, raw.object, raw.error), raw.has_more or raw.error
         except (
             msgspec.MsgspecError,
             UnicodeDecodeError,
@@ -165,7 +165,7 @@ def _lenient(body: bytes, deadline: float) -> tuple[list[Part], object]:
     if not isinstance(answer, dict):
         raise InvalidResponse(f"response is a JSON {type(answer).__name__}, not an object")
     data = _data(answer.get("data", msgspec.UNSET), answer.get("object"), answer.get("error"))
-    return [part(item) for item in data], answer.get("has_more")
+    return [part(item) for item in data], answer.get("has_more") or answer.get("error")
 
 
 async def _smallest(parts: list[Part], wanted: Wanted, limit: int) -> tuple[list[Part], int, int]:

@@ -58,8 +58,9 @@ class RateLimit:
         """Waits until the request may be sent. During a pause, raises its cause.
 
         `patience`: seconds to wait for the end of a pause of the project that the API requested."""
+        give_up = self._clock() + patience  # waiting for others counts, too
         async with contextlib.nullcontext() if request.scope == PROJECT else self._waiting_opt_in, self._waiting:
-            await self._wait_out(patience)
+            await self._wait_out(give_up)
             self._check(request)
             now = self._clock()
             turn = max(now, self._last_turn + 1 / self.requests_per_second)
@@ -68,11 +69,10 @@ class RateLimit:
                 self._check(request)
             self._last_turn = turn
 
-    async def _wait_out(self, patience: float) -> None:
+    async def _wait_out(self, give_up: float) -> None:
         until, cause = self._pauses.get(PROJECT, (0.0, None))
-        pause = until - self._clock()
-        if cause is not None and cause.retry_after is not None and 0 < pause <= patience:
-            await asyncio.sleep(pause)
+        if cause is not None and cause.retry_after is not None and self._clock() < until <= give_up:
+            await asyncio.sleep(until - self._clock())
 
     def _check(self, request: Request) -> None:
         for paused in (PROJECT, request.scope, request):

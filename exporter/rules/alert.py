@@ -79,3 +79,9 @@ RUNNING = one('together_deployment_replicas{status="Running"}')
 LAST_SUCCESS = "together_deployment_last_success_timestamp_seconds"
 NOT_FOUND_ERROR = 'together_deployment_poll_error{reason="not_found"}'
 NOT_FOUND = one(NOT_FOUND_ERROR) + " == 1"
+RECREATED = (  # under the same name: a new ID
+    "unless on (<deployment>) (\n"
+    '  together_deployment_info{id!=""}\n'
+    "  unless on (<deployment>, id) last_over_time(together_deployment_info[<memory>] offset <cold_start>)\n"
+    ")"
+)

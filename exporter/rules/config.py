@@ -31,13 +31,9 @@ LISTS = {
     "exporter": ("job",),
     "gpu_type": ("gpu_type",),
 }  # the labels after the kept ones, by the placeholder's name
-# The labels of alerts, beside the kept ones.
-IDENTITY = frozenset(
-    {
-        *(name for labels in LISTS.values() for name in labels),
-        *(name for a in ALERTS.values() for name in re.findall("[a-z]+", a.by)),
-    }
-)
+_OF_ALERTS = {name for alert in ALERTS.values() for name in re.findall("[a-z]+", re.sub("<[a-z]+>", "", alert.by))}
+_OF_METRICS = {"class", "id", "index", "replica", "state", "total", "variable"}  # which expressions group by
+IDENTITY = frozenset({*(name for labels in LISTS.values() for name in labels), *_OF_ALERTS, *_OF_METRICS})
 RESERVED = IDENTITY | {"alertname", "alertstate", "severity"}
 
 
@@ -137,7 +133,7 @@ def _of_thresholds(thresholds: Thresholds) -> Iterator[tuple[str, str]]:
         if getattr(thresholds, name) >= getattr(thresholds, longer):
             yield name, f"must be shorter than {longer}, which is {show(getattr(thresholds, longer))}"
     for name in BURN_FACTORS:
-        if getattr(thresholds, name) * (1 - thresholds.availability_target) >= 1:
+        if getattr(thresholds, name) * (1 - thresholds.availability_target) > 1 - 1e-9:
             yield name, "times 1 - availability_target must be below 1; lower it"
 
 

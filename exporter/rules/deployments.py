@@ -10,6 +10,7 @@ from exporter.rules.alert import (
     MIN,
     NO_VALUE,
     READY,
+    RECREATED,
     REPLICAS,
     Alert,
     is_status,
@@ -27,12 +28,6 @@ UNKNOWN_REPLICA_STATUS = one(f'together_deployment_replicas{{status!~"{KNOWN_REP
 MISSING_REPLICAS = "{{ $value }} fewer ready {{ if eq $value 1.0 }}replica{{ else }}replicas{{ end }}"
 WHOLE_NUMBER = '{{ printf "%.0f" $value }}'  # increase() extrapolates to fractions
 EXISTS = "and on (<deployment>) group by (<deployment>) (together_deployment_info)"  # not deleted within the window
-RECREATED = (  # under the same name: a new ID
-    "unless on (<deployment>) (\n"
-    "  together_deployment_info\n"
-    "  unless on (<deployment>, id) last_over_time(together_deployment_info[<memory>] offset <cold_start>)\n"
-    ")"
-)
 UNSERVED = "together:deployment_unserved"
 
 

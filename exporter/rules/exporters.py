@@ -7,6 +7,8 @@ from exporter.rules.alert import PROJECT, Alert, pluralize
 JOB, INSTANCE = "{{ $labels.job }}", "{{ $labels.instance }}"
 IN_CLUSTER = "{{ with $labels.cluster }} in cluster {{ . }}{{ end }}"
 EXPORTED = "last_over_time(together:project_exported_timestamp_seconds[<exporter_memory>])"
+BY_JOB = f"max by (<exporter>, project) ({EXPORTED})"
+CONFIGURED = "together_exporter_config_last_reload_success_timestamp_seconds"
 INSTANCE_DOWN = "TogetherExporterInstanceDown"
 IS_DOWN = f'ALERTS{{alertname="{INSTANCE_DOWN}", alertstate="firing"}}'
 
@@ -47,7 +49,7 @@ EXPORTER_ALERTS = (
         "min by (<exporter>, instance, project) (together_project_poll_success) == 0\n"
         "and on (<project>) max by (<project>) (together_project_poll_success) == 1",
         "One together-exporter cannot poll a project that another one can.",
-        f"{PROJECT}: polls by {INSTANCE} failing for <for>; other exporters poll the project.",
+        f"{PROJECT}: polls by {INSTANCE} failing for <for>, while other exporters can poll the project.",
         by="<exporter>, instance, project",
     ),
     Alert(
@@ -55,12 +57,17 @@ EXPORTER_ALERTS = (
         "critical",
         "10m",
         "group by (<project>) (\n"
-        f"  {EXPORTED}\n"
+        f"  {BY_JOB}\n"
         # Removed from the configuration: the job has a newer one without the project.
         "  unless on (<exporter>, project) (\n"
-        f"    {EXPORTED} - <overlap_seconds>\n"
-        "    < on (<exporter>) group_left ()\n"
-        "    max by (<exporter>) (together_exporter_config_last_reload_success_timestamp_seconds)\n"
+        f"    {BY_JOB} - <overlap_seconds> < on (<exporter>) group_left () max by (<exporter>) ({CONFIGURED})\n"
+        "  )\n"
+        # Whatever the job has: its own instance is down, and had not removed it.
+        f"  or {EXPORTED}\n"
+        "  and on (<exporter>, instance) up == 0\n"
+        "  unless on (<exporter>, instance, project) (\n"
+        f"    {EXPORTED} - <overlap_seconds> < on (<exporter>, instance) group_left ()\n"
+        f"    max by (<exporter>, instance) (last_over_time({CONFIGURED}[<exporter_memory>]))\n"
         "  )\n"
         ")\n"
         "unless on (<project>) group by (<project>) (together_project_poll_success)\n"

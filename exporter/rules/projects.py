@@ -9,6 +9,7 @@ BY_NAME = "<project>, secret"
 EXPIRY = "together_deployment_secret_expiry_timestamp_seconds"
 EXPIRES = f"min by ({BY_NAME}) ({EXPIRY})"
 LAST_EXPIRES = f"min by ({BY_NAME}) (last_over_time({EXPIRY}[<memory>]))"
+LAST_SEEN = f"max by ({BY_NAME}) (max_over_time(timestamp({EXPIRY})[<memory>:<minute>]))"
 POLLS = f"polls of {{{{ if $value }}}}{pluralize('deployment')}{{{{ else }}}}all deployments{{{{ end }}}}"
 QUEUE_INFO = one("together_deployment_queue_info", "queue")
 TARGET = 'together_deployment_autoscaling_target{metric="QueueBacklogPerWorker"}'
@@ -16,6 +17,7 @@ NOT_DELETED = "unless on (<deployment>) together:deployment_deleted"
 READABLE = "max by (<project>) (together_project_poll_success)"
 LIMITED = '="rate_limited"'
 LIMITED_SHARE = "{{ if eq $value 1.0 }}polls{{ else }}{{ $value | humanizePercentage }} of requests{{ end }}"
+IS_SHARDED = "max by (<keep>) (together_exporter_shards) > 1"
 REQUESTS = "together_exporter_api_requests_total"
 
 
@@ -26,7 +28,7 @@ def _per_queue(operation: str, metric: str) -> str:
 
 def _project_error(reasons: str) -> str:
     failed = f"max by (<project>) (together_project_poll_error{{reason{reasons}}}) == 1"
-    return f"{failed}\nunless on (<project>) {READABLE} == 1"
+    return f"{failed}\nunless on (<project>) ({READABLE} == 1 unless on (<keep>) {IS_SHARDED})"
 
 
 SECRET_ALERTS = (
@@ -37,8 +39,11 @@ SECRET_ALERTS = (
         f"time() - {EXPIRES} >= 0\n"
         # The API may leave it out once the secret is deleted, which is when it expires.
         f"or time() - (\n"
-        f"  min by ({BY_NAME}) (last_over_time({EXPIRY}[<memory>]) and on (<deployment>) together_deployment_info)\n"
-        f"  <= on ({BY_NAME}) max by ({BY_NAME}) (max_over_time(timestamp({EXPIRY})[<memory>:<minute>])) + 120\n"
+        f"  min by ({BY_NAME}) (\n"
+        f"    last_over_time({EXPIRY}[<memory>])\n"
+        "    and on (<deployment>) together_deployment_info\n"
+        f"    unless on (<deployment>, variable) {EXPIRY}\n"
+        f"  ) <= on ({BY_NAME}) {LAST_SEEN} + 120 >= on ({BY_NAME}) {LAST_SEEN} - 600\n"
         f") unless on ({BY_NAME}) {EXPIRES}",
         "Secret used by deployments has expired.",
         f"{PROJECT}: secret {{{{ $labels.secret }}}} expired {{{{ $value | humanizeDuration }}}} ago.",

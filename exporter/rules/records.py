@@ -9,6 +9,7 @@ from exporter.rules.alert import (
     NOT_FOUND,
     NOT_FOUND_ERROR,
     READY,
+    RECREATED,
     RUNNING,
     Record,
     indented,
@@ -17,12 +18,22 @@ from exporter.rules.alert import (
 
 OWN_LABELS = "together:deployment_labels"  # generated only if alerts have deployment labels
 
-# If the API leaves out `ready_replicas`, the listed replicas tell.
+REPLICA_READY = one("together_replica_ready", "replica")
+KNOWN = '{status=~"Running|Waiting|Terminated"}'
+
+
+def with_status(matcher: str) -> str:
+    return one(f"together_deployment_replicas{matcher}", "status")
+
+
+# If the API leaves out `ready_replicas`, the listed replicas tell, if the status of each is known and each is exported.
 READY_REPLICAS = (
     f"{one('together_deployment_replicas_ready')}\n"
     "or on (<deployment>) (\n"
-    f"  sum by (<deployment>) ({one('together_replica_ready', 'replica')})\n"
-    f"  and on (<deployment>) {RUNNING}\n"
+    f"  sum by (<deployment>) ({REPLICA_READY})\n"
+    f"  and on (<deployment>) count by (<deployment>) ({with_status(KNOWN)}) == 3\n"
+    f"  and on (<deployment>) count by (<deployment>) ({REPLICA_READY})\n"
+    f"    == on (<deployment>) sum by (<deployment>) ({with_status('')})\n"
     ")\n"
     f"or on (<deployment>) {RUNNING} == 0"
 )
@@ -33,7 +44,8 @@ def wanted_for(window: str) -> str:
     return (
         "and on (<deployment>) min by (<deployment>) "
         f"(min_over_time(together_deployment_replicas_desired[<{window}>])) > 0\n"
-        f"and on (<deployment>) together_deployment_replicas_desired offset <{window}>"
+        "and on (<deployment>) "
+        f"last_over_time(together_deployment_replicas_desired[<memory>] offset <{window}>)"
     )
 
 
@@ -44,14 +56,15 @@ ALERT_RECORDS = (
         "together:shards_missing",
         "min by (<exporter>) (\n"
         "  max by (<exporter>, total) (\n"
-        "    together_exporter_shards * on (<exporter>, instance) group_right () together_exporter_shard_info\n"
+        "    max by (<exporter>, instance) (together_exporter_shards)\n"
+        "    * on (<exporter>, instance) group_right () together_exporter_shard_info\n"
         "  )\n"
         "  - count by (<exporter>, total) (count by (<exporter>, total, index) (together_exporter_shard_info))\n"
         ") > 0",
     ),
     Record(
         "together:project_exported_timestamp_seconds",
-        "max by (<exporter>, project) (timestamp(together_project_poll_success))",
+        "max by (<exporter>, instance, project) (timestamp(together_project_poll_success))",
     ),
     Record(
         "together:project_readable",
@@ -96,7 +109,7 @@ ALERT_RECORDS = (
     ),
     Record(
         "together:deployment_unserved",
-        f"{READY} == bool 0\n{wanted_for('unserved_after')}\n{wanted_for('cold_start')}",
+        f"{READY} == bool 0\n{wanted_for('unserved_after')}\n{wanted_for('cold_start')}\n{RECREATED}",
     ),
 )
 

@@ -44,8 +44,16 @@ def reconfigured(before: Project | None, target: Target) -> Project:
     is_known = before.is_polled and bool(records)
     after = replace(before, target=target, records=records, was_polled=is_known)
     if before.target.is_listed != target.is_listed:
-        after = replace(after, listing=Poll() if target.is_listed and is_known else None, absent={}, dropped=())
+        listing = Poll(project_error(records.values())) if target.is_listed and is_known else None
+        after = replace(after, listing=listing, absent={}, dropped=())
     return without_unread(after)
+
+
+def project_error(records: Iterable[Record]) -> ApiError | None:
+    """Why no deployment can be read; None if one of them was answered, and a 404 is an answer."""
+    errors = [record.poll.error for record in records]
+    answered = any(error is None or isinstance(error, NotFound) for error in errors)
+    return None if answered else next(iter(errors), None)
 
 
 def without_refusals(project: Project) -> Project:

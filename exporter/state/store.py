@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 
-from exporter.api.errors import NotFound
 from exporter.api.models import DROP_REASONS, Revision
 from exporter.state.instant import Instant
 from exporter.state.names import shown_names
-from exporter.state.projects import queues_of, reconfigured, without_refusals, without_unread
+from exporter.state.projects import project_error, queues_of, reconfigured, without_refusals, without_unread
 from exporter.state.records import Poll, Project, Record, Shown, ShownProject, ShownQueue, Snapshot, State, Target
 
 NEVER = float("inf")  # monotonic seconds
@@ -154,13 +153,12 @@ def _queues(project: Project, now: Instant) -> list[ShownQueue]:
 
 
 def _summary(project: Project, shown: Sequence[Shown]) -> ShownProject:
-    polls = [each.record.poll for each in shown]
     if project.target.is_listed:
         poll = project.listing or Poll()
     else:
-        answered = any(poll.error is None or isinstance(poll.error, NotFound) for poll in polls)
-        error = None if answered else next((poll.error for poll in polls), None)
-        poll = Poll(error, max((poll.succeeded for poll in polls if poll.succeeded), default=None))
+        polls = [each.record.poll for each in shown]
+        succeeded = max((poll.succeeded for poll in polls if poll.succeeded), default=None)
+        poll = Poll(project_error(each.record for each in shown), succeeded)
     dropped: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
     for each in project.dropped:
         dropped[each.reason] += each.count

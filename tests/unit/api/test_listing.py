@@ -241,3 +241,13 @@ def test_the_order_of_the_answer_is_kept() -> None:
     random.Random(1).shuffle(shuffled)  # noqa: S311 - an order, not a secret
     assert ids(read(listing(*shuffled))) == [item["id"] for item in shuffled]
     assert ids(read(answer({"data": shuffled}), limit=50)) == [item["id"] for item in shuffled]
+
+
+@pytest.mark.parametrize("odd", ["1", "Infinity"])  # by either parser
+def test_an_error_is_not_an_empty_list_and_a_list_beside_it_is_not_complete(odd: str) -> None:
+    error = f'"error": {{"message": "boom", "x": {odd}}}'
+    for data in ("", '"data": null, ', '"data": [], '):
+        with pytest.raises(InvalidResponse, match="an error instead of a list"):
+            read(f'{{"object": "list", {data}{error}}}'.encode())
+    found = read(f'{{"object": "list", "data": [{{"id": "a"}}], {error}}}'.encode())
+    assert (ids(found), found.is_complete) == (["a"], False)

@@ -186,6 +186,26 @@ def test_a_short_pause_that_the_api_asked_for_is_waited_out_and_a_long_one_is_no
     assert in_leaps(work()) == pytest.approx([7.0])
 
 
+def test_pauses_in_a_row_do_not_add_up_over_those_that_wait() -> None:
+    async def work() -> list[float]:
+        loop = asyncio.get_running_loop()
+        limit = RateLimit(5.0, loop.time)
+        began = loop.time()
+
+        async def answered_429(number: int) -> float:
+            request = Request(f"deployments/{number}")
+            try:
+                await limit.turn(request, patience=10.0)
+                limit.note(request, RateLimited("429", retry_after=9.0), 30.0)
+            except RateLimited:
+                pass
+            return loop.time() - began
+
+        return await asyncio.gather(*map(answered_429, range(100)))
+
+    assert max(in_leaps(work())) < 20
+
+
 def test_of_two_pauses_the_longer_one_holds() -> None:
     clock = Clock()
     limit = RateLimit(5.0, clock)

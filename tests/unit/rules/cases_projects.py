@@ -185,7 +185,7 @@ CASES = (
             'together_project_poll_success{project="p",instance="bad"}': (0, 1),
         },
         {'together_project_poll_success{project="p"}': (0, 0)},  # TogetherPollsFailing is about this
-        "p: polls by bad failing for 10 minutes; other exporters poll the project.",
+        "p: polls by bad failing for 10 minutes, while other exporters can poll the project.",
         {"project": "p", "job": "j", "instance": "bad"},
     ),
     Case(

@@ -159,7 +159,11 @@ QUIET = (
             f'together_deployment_info{{{D},id="first"}}': "1+0x30 stale",
             f'together_deployment_info{{{D},id="second"}}': "_x46 1+0x90",
         },
-        [(minute, "TogetherDeploymentNoReadyReplica", []) for minute in range(46, 66)],
+        [
+            (minute, alert, [])
+            for minute in range(46, 66)
+            for alert in ("TogetherDeploymentNoReadyReplica", "TogetherDeploymentAvailabilityBurnFast")
+        ],
     ),
     Timeline(
         "the exporter is replaced during a cold start",
@@ -218,6 +222,49 @@ QUIET = (
         ],
     ),
     Timeline(
+        "the status of one replica is unknown, and the API leaves out how many are ready",
+        {
+            replicas("desired"): "2+0x120",
+            replicas("ready"): "2+0x60 stale",
+            with_status("Running"): "2+0x60 1+0x60",
+            with_status("Waiting"): "0+0x60 stale",
+            with_status("Terminated"): "0+0x60 stale",
+            f'together_replica_ready{{{D},replica="a"}}': "1+0x60 0+0x60",
+            f'together_replica_ready{{{D},replica="b"}}': "1+0x60 0+0x60",
+        },
+        [
+            (minute, alert, [])
+            for minute in (66, 100)
+            for alert in ("TogetherDeploymentNoReadyReplica", "TogetherDeploymentBelowDesired")
+        ],
+    ),
+    Timeline(
+        "only some of the replicas are exported, and the API leaves out how many are ready",
+        {
+            replicas("desired"): "3+0x120",
+            with_status("Running"): "3+0x120",
+            with_status("Waiting"): "0+0x120",
+            with_status("Terminated"): "0+0x120",
+            f'together_replica_ready{{{D},replica="a"}}': "1+0x120",
+            f'together_replica_ready{{{D},replica="b"}}': "1+0x120",
+        },
+        [(60, "TogetherDeploymentBelowDesired", []), (60, "TogetherReplicaNotReady", [])],
+    ),
+    Timeline(
+        "an expired secret is replaced by another one",
+        {
+            INFO: "1+0x120",
+            expiry("A"): "1800+0x40 stale",
+            f'together_deployment_secret_expiry_timestamp_seconds{{{D},variable="A",secret="new"}}': "_x41 100000+0x80",
+        },
+        [(40, "TogetherSecretExpired", [{**P, "secret": "hf"}]), (45, "TogetherSecretExpired", [])],
+    ),
+    Timeline(
+        "an expired secret is taken out of the deployment later",
+        {INFO: "1+0x120", expiry("A"): "1800+0x45 stale"},
+        [(40, "TogetherSecretExpired", [{**P, "secret": "hf"}]), (50, "TogetherSecretExpired", [])],
+    ),
+    Timeline(
         "one replica's crash loop is followed by the next one's",
         {reason("CrashLoopBackOff", "crash"): "1+0x30"},  # by class: no replica's name in it
         [(9, "TogetherReplicaCrashLooping", []), (10, "TogetherReplicaCrashLooping", [X])],
@@ -249,6 +296,8 @@ LOUD = (
             replicas("min"): "1+0x120",
             replicas("ready"): "2+0x60 stale",
             with_status("Running"): "2+0x120",
+            with_status("Waiting"): "0+0x120",
+            with_status("Terminated"): "0+0x120",
             f'together_replica_ready{{{D},replica="a"}}': "1+0x60 0+0x60",
             f'together_replica_ready{{{D},replica="b"}}': "1+0x60 0+0x60",
         },
@@ -350,6 +399,40 @@ LOUD = (
             'together_exporter_build_info{version="1",instance="b"}': "1+0x90",
         },
         [(30, "TogetherProjectNotExported", []), (31, "TogetherProjectNotExported", [P])],
+    ),
+    Timeline(
+        "one of two exporters of a job is down, and the other one reloads",
+        {
+            'together_project_poll_success{project="p",instance="a"}': "1+0x20 stale",
+            'together_project_poll_success{project="q",instance="b"}': "1+0x90",
+            'up{instance="a"}': "1+0x20 0+0x70",
+            f'{CONFIGURED}{{instance="a"}}': "0+0x20 stale",
+            f'{CONFIGURED}{{instance="b"}}': "0+0x18 1140+0x70",
+            'together_exporter_build_info{version="1",instance="a"}': "1+0x20 stale",
+            'together_exporter_build_info{version="1",instance="b"}': "1+0x90",
+        },
+        [(minute, "TogetherProjectNotExported", [P]) for minute in (31, 60, 89)],
+    ),
+    Timeline(
+        "the key of one shard is refused",
+        {
+            error("unauthorized"): "1+0x90",
+            'together_project_poll_success{project="p",instance="0"}': "0+0x90",
+            'together_project_poll_success{project="p",instance="1"}': "1+0x90",
+            'together_exporter_shards{instance="0"}': "2+0x90",
+            'together_exporter_shards{instance="1"}': "2+0x90",
+        },
+        [(10, "TogetherKeyRefused", [P])],
+    ),
+    Timeline(
+        "no ready replica, and the ID of the deployment is left out once",
+        {
+            replicas("desired"): "2+0x120",
+            replicas("ready"): "2+0x60 0+0x60",
+            f'together_deployment_info{{{D},id="i"}}': "1+0x79 stale 1+0x40",
+            f'together_deployment_info{{{D},id=""}}': "_x80 1 stale",
+        },
+        [(minute, "TogetherDeploymentNoReadyReplica", [X]) for minute in (70, 80, 81, 82, 90)],
     ),
     Timeline(
         "one of two exporters with different jobs is deleted, and the other one reloads",

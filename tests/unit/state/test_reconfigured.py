@@ -41,7 +41,9 @@ def test_a_reload_to_another_fetch_keeps_what_is_known() -> None:
         "1": before.records["a"].state,
         "2": before.records["b"].state,
     }
-    assert listed_now.is_polled
+    assert (listed_now.is_polled, listed_now.listing) == (True, Poll())
+    refused = after_failed_one(after_failed_one(before, "a", DOWN), "b", DOWN)
+    assert reconfigured(refused, Target("p")).listing == Poll(DOWN)
     back = reconfigured(listed_now, replace(EACH, keys=("2",)))
     assert {key: record.state for key, record in back.records.items()} == {"2": before.records["b"].state}
 

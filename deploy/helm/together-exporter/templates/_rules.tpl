@@ -86,7 +86,7 @@
 {{- range $label := keys $values.additionalLabels | sortAlpha -}}
 {{- if has $label $taken }}{{ fail (printf "prometheusRule.additionalLabels.%s is a label of the alert itself; remove it, or do not keep it" $label) }}{{ end -}}
 {{- end -}}
-{{- range $alert, $override := $values.overrides }}{{ range $label := keys ($override.labels | default dict) | sortAlpha -}}
+{{- range $alert, $override := $values.overrides }}{{ range $label := keys (($override | default dict).labels | default dict) | sortAlpha -}}
 {{- if has $label $taken }}{{ fail (printf "prometheusRule.overrides.%s.labels.%s is a label of the alert itself; remove it, or do not keep it" $alert $label) }}{{ end -}}
 {{- end }}{{ end -}}
 {{- range $own }}{{ if has . $values.keepLabels }}{{ fail (printf "prometheusRule.keepLabels: %s is joined by deploymentLabels; remove one of the two" .) }}{{ end }}{{ end -}}
