@@ -93,6 +93,7 @@ class App:
         self._reloader = Reloader(self._reload, self.metrics, time.time)
         self.metrics.reload_successful.set_function(self._is_last_reload_successful)
         self._started = time.time()
+        self._settings_at_start = loaded.settings
         self._running = self._build(loaded, {}, {})
         self._put_in_place(self._running)
         self._reloader.succeeded()
@@ -260,7 +261,7 @@ class App:
         self._schedule(new, kept)  # after the cancelled polls ended, otherwise their plans would be skipped
         await self._publisher.render_or_keep()  # removed series are gone when the reload is reported
         log.info("configuration reloaded", projects=",".join(new.pollers), polls=len(new.plans))
-        before, after = old.loaded.settings, loaded.settings
+        before, after = self._settings_at_start, loaded.settings
         if (before.web, before.log) != (after.web, after.log):
             log.warning("changed web and log options require a restart", effect="previous options stay active")
 

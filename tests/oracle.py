@@ -101,7 +101,9 @@ class Oracle:
         before.was_polled = was_polled and bool(before.entries)
         if was.fetch != config.fetch:
             before.is_listed, before.absent, before.left_out = before.was_polled, {}, Counter()
-            before.list_error = before.list_succeeded = None
+            errors = [before.entries[key].error for key in sorted(before.entries)]
+            before.list_error = errors[0] if errors and not {None, "not_found"} & set(errors) else None
+            before.list_succeeded = None
         before.forget_queues()
         return before
 

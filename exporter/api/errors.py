@@ -53,7 +53,8 @@ class Unauthorized(ApiError):
     reason = "unauthorized"
     summary = "API key rejected"
     hint = (
-        "Check that the API key is complete, valid and of this project. A changed key file is reloaded automatically."
+        "Check that the API key is complete, valid and of this project. A changed key file is reloaded automatically; "
+        "a changed environment variable requires a restart."
     )
 
 

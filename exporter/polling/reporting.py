@@ -18,6 +18,7 @@ from exporter.self_metrics import SelfMetrics
 from exporter.state.projects import INCOMPLETE, queues_of
 from exporter.state.records import REFUSALS, RETRY_REFUSED, Project, Record
 
+RETURN_INTERVAL = 60.0  # s after which a reason that returns is logged again
 REMINDER_INTERVAL = 600.0  # s between log lines of a continuing failure
 # Reasons specific to a deployment. All others likely apply to the whole project and are logged once.
 OWN_REASONS = frozenset(error.reason for error in (NotFound, InvalidResponse, InternalError))
@@ -54,8 +55,8 @@ class Reporter:
         self._metrics = metrics
         self._log = log.bind(project=project)
         self._failures: dict[tuple[Name, str], _Failure] = {}  # by fetch and subject
-        # Fetch and reason logged on behalf of all deployments since the last success of the fetch.
-        self._shared: set[tuple[Name, str]] = set()
+        # When a reason was last logged on behalf of all deployments, by fetch and reason, until the fetch succeeds.
+        self._shared: dict[tuple[Name, str], float] = {}
         self._has_succeeded = False
         self._logged_drops: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)  # by key: reason and field
 
@@ -76,17 +77,18 @@ class Reporter:
         previous = self._failures.get((fetch, subject)) or _Failure(error.reason, now, None, has_line=False)
         logged_at = previous.logged_at if previous.reason == error.reason else None
         is_shared = _is_shared(fetch, error)
-        if logged_at is not None:
-            is_due = now - logged_at >= REMINDER_INTERVAL
-        else:
-            is_due = not (is_shared and (fetch, error.reason) in self._shared)
+        if is_shared:
+            logged_at = self._shared.get((fetch, error.reason))
+        is_due = logged_at is None or now - logged_at >= REMINDER_INTERVAL
+        if logged_at is not None and self._is_back(fetch, logged_at, now):
+            logged_at, is_due = None, True
         self._failures[fetch, subject] = _Failure(
             error.reason, previous.since, now if is_due else logged_at, has_line=previous.has_line or is_due
         )
         if not is_due:
             return
         if is_shared:
-            self._shared.add((fetch, error.reason))
+            self._shared[fetch, error.reason] = now
         details = {"failing_for": f"{now - previous.since:.0f}s"} if now > previous.since else {}
         if error.request_id is not None:
             details["request_id"] = error.request_id
@@ -106,9 +108,14 @@ class Reporter:
             **({"exc_info": True} if is_ours else {}),
         )
 
+    def _is_back(self, fetch: Name, logged_at: float, now: float) -> bool:
+        """Whether another shared reason was logged since, and not only because reasons alternate."""
+        latest = max((at for each, at in self._shared.items() if each[0] == fetch), default=logged_at)
+        return latest > logged_at and now - logged_at >= RETURN_INTERVAL
+
     async def succeeded(self, fetch: Name, subject: str, before: Project, after: Project, took: float) -> None:
         """`before`, `after`: the project's values. `took`: seconds."""
-        self._shared = {each for each in self._shared if each[0] != fetch}
+        self._shared = {each: at for each, at in self._shared.items() if each[0] != fetch}
         failure = self._failures.pop((fetch, subject), None)
         if failure is not None and failure.has_line:
             self._log.info("poll recovered", **_where(fetch, subject, after))

@@ -55,7 +55,8 @@ class ConfigError(Exception):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         more = len(self.problems) - 1
-        super().__init__(f"{self.problems[0]}" + (f"; {more} more: run together-exporter check" if more else ""))
+        rest = f"; {more} more: run together-exporter check with the same options" if more else ""
+        super().__init__(f"{self.problems[0]}{rest}")
 
 
 def show_key(path: Sequence[str | int]) -> str:

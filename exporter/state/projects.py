@@ -44,7 +44,9 @@ def reconfigured(before: Project | None, target: Target) -> Project:
     is_known = before.is_polled and bool(records)
     after = replace(before, target=target, records=records, was_polled=is_known)
     if before.target.is_listed != target.is_listed:
-        listing = Poll(project_error(records.values())) if target.is_listed and is_known else None
+        listing = (
+            Poll(project_error(records[key] for key in sorted(records))) if target.is_listed and is_known else None
+        )
         after = replace(after, listing=listing, absent={}, dropped=())
     return without_unread(after)
 

@@ -90,6 +90,20 @@ def test_a_failure_that_lasts_is_logged_again_every_ten_minutes() -> None:
     assert (reminder["event"], reminder["failing_for"]) == ("poll still failing", "600s")
 
 
+def test_a_reason_that_returns_is_logged_again() -> None:
+    log = Log(EACH)
+    refused = error(Unauthorized)
+    reasons = {0.0: refused, 240.0: TIMEOUT, 260.0: refused, 280.0: TIMEOUT, 300.0: refused, 870.0: refused}
+    logged = {second: log.after("each", "dep_1", each, second) for second, each in reasons.items()}
+    assert {second: [line["reason"] for line in lines] for second, lines in logged.items() if lines} == {
+        0.0: ["unauthorized"],
+        240.0: ["timeout"],
+        260.0: ["unauthorized"],
+        870.0: ["unauthorized"],
+    }
+    assert log.after("each", "dep_2", refused, 900.0) == [], "one line for all"
+
+
 def test_the_api_s_own_id_of_the_request_is_in_the_line() -> None:
     (logged,) = Log(EACH).after("each", "dep_1", ServerError("HTTP 500", request_id="req-77"))
     assert logged["request_id"] == "req-77"
