@@ -26,6 +26,7 @@ NOT_RUN = {  # pattern: why not, and what stands in for it
     r"make (bench|soak|fuzz|image|sbom|check|mutants)( [A-Z]+=\S+)?$": "too long; two of them have tests of their own",
     r"make cluster-test$": "a job of its own in the workflow",
     r"(pip|pipx) install|pipx run": "tests/e2e/test_release.py installs in an environment of its own",
+    r"\. \.venv-run/bin/activate$": "each line runs in a shell of its own",
     r"docker ": "no engine; tests/unit/deploy/test_compose.py has Compose read the file, test_image.py runs the image",
     r"kubectl |helm (install|test)": "no cluster; make cluster-test has one",
     r"(.*\| )?sudo ": "installs as root; test_systemd.py and test_release.py do the parts",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from selenium.common.exceptions import StaleElementReferenceException
 
 from exporter.simulator.scenario import DeploymentScenario, Fault, Scenario, Step, load
 from tests.conftest import SimulatorServer, until
@@ -154,6 +155,14 @@ def test_one_deployment_has_a_page_of_its_own(browser: Browser, api: SimulatorSe
     browser.keep("alone")
 
 
+def texts(browser: Browser, selector: str) -> list[str]:
+    """Empty while the next page replaces this one."""
+    try:
+        return [each.text for each in browser.all(selector)]
+    except StaleElementReferenceException:
+        return []
+
+
 def test_without_scripts_it_works_as_it_is(browser: Browser, api: SimulatorServer, start: Start) -> None:
     api.now = BROKEN
     browser.open(serving(start, api).url(), scripts=False)
@@ -162,14 +171,14 @@ def test_without_scripts_it_works_as_it_is(browser: Browser, api: SimulatorServe
     assert not browser.one(".copy").is_displayed()
     browser.one("#filter").send_keys("rests")
     browser.one("#find button").click()
-    until(lambda: [each.text for each in browser.all("tbody th")] == ["rests"], "it is filtered")
+    until(lambda: texts(browser, "tbody th") == ["rests"], "it is filtered")
     browser.driver.find_element("link text", "Deployment").click()
     until(lambda: "sort=name" in browser.driver.current_url, "it is sorted")
     assert "filter=rests" in browser.driver.current_url
     browser.driver.find_element("link text", "Show all").click()
     until(lambda: len(browser.all("tbody th")) == 3, "all are back")
     browser.one(".levels .critical").click()
-    until(lambda: [each.text for each in browser.all("tbody th")] == ["crashes"], "exactly")
+    until(lambda: texts(browser, "tbody th") == ["crashes"], "exactly")
     folded = browser.one("tr[data-key='p/crashes'] summary")
     folded.click()
     assert browser.one("tr[data-key='p/crashes'] details").get_attribute("open") is None
