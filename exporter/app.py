@@ -193,6 +193,7 @@ class App:
             if plan.id in due:
                 timestamp = due[plan.id].timestamp()
                 next_polls[plan.project] = min(next_polls.get(plan.project, timestamp), timestamp)
+        polled = {plan.project for plan in self.plans}
         projects = [
             ProjectFacts(
                 name=project.name,
@@ -201,7 +202,7 @@ class App:
                 poll_interval=project.poll_interval,
                 last_poll=last.unix if (last := self._running.pollers[project.name].last_poll) else None,
                 next_poll=next_polls.get(project.name),
-                is_polled_here=any(plan.project == project.name for plan in self.plans),
+                is_polled_here=project.name in polled,
             )
             for project in self._running.loaded.projects
         ]
@@ -298,8 +299,9 @@ class App:
     ) -> None:
         settings = running.loaded.settings
         self.store.configure(targets(running.loaded) if configured is None else configured, changed)
+        planned = _fetches(running.plans)
         for project in running.loaded.projects:
-            fetches = sorted(fetch for name, fetch in _fetches(running.plans) if name == project.name)
+            fetches = sorted(fetch for name, fetch in planned if name == project.name)
             self.metrics.start_project(project.name, project.poll_interval, fetches)
             running.limits[_identity(project)].requests_per_second = project.max_requests_per_second
         for name, file in running.loaded.open_key_files():

@@ -248,6 +248,12 @@ class Deployment:
         return tuple(replica for replica in (self.replica_events or {}).values() if replica is not None)
 
     @property
+    def replica_statuses(self) -> tuple[str | None, ...]:
+        """Of all listed replicas; None where it is unknown."""
+        listed = (self.replica_events or {}).values()
+        return tuple(None if replica is None else replica.replica_status for replica in listed)
+
+    @property
     def revision(self) -> str | None:
         """The current revision, from an environment variable; None if it is not sent."""
         variables = self.environment_variables or ()

@@ -112,7 +112,7 @@ def _config(options: argparse.Namespace) -> RulesConfig:
         raise ConfigError(problems[:1])  # errors are reported in one line
     config = RulesConfig.model_validate(_merged(file.values, from_options))
     for path, text in conflicts(config):
-        raise ConfigError([(_place_in(file) if _has(file.values, path) else _option)(path, text)])
+        raise ConfigError([(_place_in(file) if path in file.lines else _option)(path, text)])
     return config
 
 
@@ -146,14 +146,6 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
         both = isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
         merged[key] = _merged(below[key], value) if both else value
     return merged
-
-
-def _has(values: Any, path: tuple[Any, ...]) -> bool:
-    for step in path:
-        if not isinstance(values, Mapping) or step not in values:
-            return False
-        values = values[step]
-    return True
 
 
 def _option(path: tuple[Any, ...], text: str) -> Problem:

@@ -29,7 +29,7 @@ def replicas_by_status(d: Deployment) -> Iterator[Sample]:
     without replica_events, and no 0 while the status of a listed replica is unknown."""
     if d.replica_events is None:
         return
-    statuses = [None if replica is None else replica.replica_status for replica in d.replica_events.values()]
+    statuses = d.replica_statuses
     counts = _most_common(statuses, REPLICA_STATUSES)
     for status in dict.fromkeys((*REPLICA_STATUSES, *sorted(counts))):
         if counts[status] or None not in statuses:

@@ -77,6 +77,7 @@ MIN, MAX = one("together_deployment_replicas_min"), one("together_deployment_rep
 GPUS = one("together_deployment_gpus_per_replica")
 RUNNING = one('together_deployment_replicas{status="Running"}')
 LAST_SUCCESS = "together_deployment_last_success_timestamp_seconds"
+READABLE = "max by (<project>) (together_project_poll_success)"
 NOT_FOUND_ERROR = 'together_deployment_poll_error{reason="not_found"}'
 NOT_FOUND = one(NOT_FOUND_ERROR) + " == 1"
 RECREATED = (  # under the same name: a new ID
@@ -85,3 +86,13 @@ RECREATED = (  # under the same name: a new ID
     "  unless on (<deployment>, id) last_over_time(together_deployment_info[<memory>] offset <cold_start>)\n"
     ")"
 )
+
+
+def wanted_for(window: str) -> str:
+    """Replicas have been desired for all of the window: it neither scales up from zero nor is new."""
+    return (
+        "and on (<deployment>) min by (<deployment>) "
+        f"(min_over_time(together_deployment_replicas_desired[<{window}>])) > 0\n"
+        "and on (<deployment>) "
+        f"last_over_time(together_deployment_replicas_desired[<memory>] offset <{window}>)"
+    )

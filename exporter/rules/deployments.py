@@ -17,6 +17,7 @@ from exporter.rules.alert import (
     last_known,
     one,
     pluralize,
+    wanted_for,
 )
 
 KNOWN_STATUSES = "Updating|Scaling|Ready|Failed|ScaledToZero"
@@ -56,13 +57,7 @@ DEPLOYMENT_ALERTS = (
         "TogetherDeploymentNoReadyReplica",
         "critical",
         "5m",
-        f"{DESIRED}\n"
-        f"and on (<deployment>) {READY} == 0\n"
-        "and on (<deployment>) min by (<deployment>) "
-        "(min_over_time(together_deployment_replicas_desired[<cold_start>])) > 0\n"
-        "and on (<deployment>) group by (<deployment>) "
-        "(last_over_time(together_deployment_replicas_desired[<memory>] offset <cold_start>))\n"
-        f"{RECREATED}",
+        f"{DESIRED}\nand on (<deployment>) {READY} == 0\n{wanted_for('cold_start')}\n{RECREATED}",
         "Deployment has no ready replicas.",
         f"{DEPLOYMENT_ID}: 0 of {{{{ $value }}}} replicas ready for <for>.",
         last_value=last_known("together_deployment_replicas_desired"),

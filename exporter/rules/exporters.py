@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.rules.alert import PROJECT, Alert, pluralize
+from exporter.rules.alert import PROJECT, READABLE, Alert, pluralize
 
 JOB, INSTANCE = "{{ $labels.job }}", "{{ $labels.instance }}"
 IN_CLUSTER = "{{ with $labels.cluster }} in cluster {{ . }}{{ end }}"
@@ -47,7 +47,7 @@ EXPORTER_ALERTS = (
         "warning",
         "10m",
         "min by (<exporter>, instance, project) (together_project_poll_success) == 0\n"
-        "and on (<project>) max by (<project>) (together_project_poll_success) == 1",
+        f"and on (<project>) {READABLE} == 1",
         "One together-exporter cannot poll a project that another one can.",
         f"{PROJECT}: polls by {INSTANCE} failing for <for>, while other exporters can poll the project.",
         by="<exporter>, instance, project",

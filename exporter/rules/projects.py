@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.rules.alert import DEPLOYMENT_ID, LAST_SUCCESS, NOT_FOUND, PROJECT, Alert, one, pluralize
+from exporter.rules.alert import DEPLOYMENT_ID, LAST_SUCCESS, NOT_FOUND, PROJECT, READABLE, Alert, one, pluralize
 
 QUEUE_ID = f"{PROJECT}: queue {{{{ $labels.queue }}}}"
 BY_NAME = "<project>, secret"
@@ -14,7 +14,6 @@ POLLS = f"polls of {{{{ if $value }}}}{pluralize('deployment')}{{{{ else }}}}all
 QUEUE_INFO = one("together_deployment_queue_info", "queue")
 TARGET = 'together_deployment_autoscaling_target{metric="QueueBacklogPerWorker"}'
 NOT_DELETED = "unless on (<deployment>) together:deployment_deleted"
-READABLE = "max by (<project>) (together_project_poll_success)"
 LIMITED = '="rate_limited"'
 LIMITED_SHARE = "{{ if eq $value 1.0 }}polls{{ else }}{{ $value | humanizePercentage }} of requests{{ end }}"
 IS_SHARDED = "max by (<keep>) (together_exporter_shards) > 1"

@@ -8,12 +8,14 @@ from exporter.rules.alert import (
     MAX,
     NOT_FOUND,
     NOT_FOUND_ERROR,
+    READABLE,
     READY,
     RECREATED,
     RUNNING,
     Record,
     indented,
     one,
+    wanted_for,
 )
 
 OWN_LABELS = "together:deployment_labels"  # generated only if alerts have deployment labels
@@ -38,17 +40,6 @@ READY_REPLICAS = (
     f"or on (<deployment>) {RUNNING} == 0"
 )
 
-
-def wanted_for(window: str) -> str:
-    """Replicas have been desired for all of the window: it neither scales up from zero nor is new."""
-    return (
-        "and on (<deployment>) min by (<deployment>) "
-        f"(min_over_time(together_deployment_replicas_desired[<{window}>])) > 0\n"
-        "and on (<deployment>) "
-        f"last_over_time(together_deployment_replicas_desired[<memory>] offset <{window}>)"
-    )
-
-
 ALERT_RECORDS = (
     Record(READY, READY_REPLICAS),
     # While the number of shards is being changed, instances with both numbers run; one complete set is enough.
@@ -68,7 +59,7 @@ ALERT_RECORDS = (
     ),
     Record(
         "together:project_readable",
-        "(max by (<project>) (together_project_poll_success) == 1) unless on (<keep>) together:shards_missing",
+        f"({READABLE} == 1) unless on (<keep>) together:shards_missing",
     ),
     Record(
         "together:deployment_was_known",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -77,10 +77,15 @@ def message(error: ErrorDetails, known_keys: Mapping[tuple[str, ...], Sequence[s
     return HINTS.get(kind, error["msg"].replace("Input should be", "must be"))
 
 
+def closest(key: str, choices: Iterable[str]) -> str | None:
+    """What was probably meant by an unknown key."""
+    return next(iter(difflib.get_close_matches(key, list(choices), n=1)), None)
+
+
 def _unknown_key(path: tuple[Any, ...], known_keys: Mapping[tuple[str, ...], Sequence[str]]) -> str:
     section = tuple(step for step in path[:-1] if isinstance(step, str))
     choices = known_keys.get(section, ())
-    near = difflib.get_close_matches(str(path[-1]), choices, n=1)
-    if near:
-        return f'unknown key; did you mean "{near[0]}"?'
+    near = closest(str(path[-1]), choices)
+    if near is not None:
+        return f'unknown key; did you mean "{near}"?'
     return f"unknown key; supported keys: {', '.join(choices)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import ssl
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -17,7 +16,7 @@ from exporter.settings import environment, trust
 from exporter.settings.durations import show
 from exporter.settings.keys import KeySource, KeyUnusable
 from exporter.settings.model import DEFAULT_BASE_URL, ProjectSettings, Settings
-from exporter.settings.problems import Problem
+from exporter.settings.problems import Problem, closest
 from exporter.settings.proxies import ProxyRefused, proxy_for
 from exporter.settings.urls import base_url
 
@@ -103,8 +102,7 @@ def resolve(
 
 def _meant(paths: Iterable[KeyPath], model: type[BaseModel]) -> frozenset[str]:
     """The keys of a section that are invalid or, probably, misspelled."""
-    keys = {str(path[0]) for path in paths}
-    return frozenset(name for key in keys for name in difflib.get_close_matches(key, model.model_fields, n=1) or [key])
+    return frozenset(closest(str(path[0]), model.model_fields) or str(path[0]) for path in paths)
 
 
 def key_place(section: ProjectSettings) -> str:

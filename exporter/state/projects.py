@@ -223,9 +223,7 @@ def _after_item(before: Project, key: str, item: Item, poll: Poll, now: Instant)
     old = before.records.get(key)
     if isinstance(item, Unreadable):
         failed = _failed(before, key, item.error)
-        return replace(
-            failed, name=item.name or (before.records[key].name if key in before.records else item.id) or key
-        )
+        return replace(failed, name=item.name or (old.name if old else item.id) or key)
     deployment = item.deployment
     if old is not None and old.state is not None and old.state.deployment is deployment:
         return Record(key, old.name, old.history, poll, old.state, old.labels)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from exporter.api.errors import NotFound
-from exporter.api.models import Deployment, Replica
+from exporter.api.models import Deployment
 from exporter.metrics.families import TERMINATED, replicas_updated
 from exporter.state.history import STATUSES
 from exporter.state.reasons import ReasonClass, reason_class
@@ -160,9 +160,7 @@ def _replicas(d: Deployment, _: Context) -> Iterator[Finding]:
 
 def _ready(d: Deployment) -> float | None:
     """Counted among the listed replicas if the API leaves out ready_replicas; None if it is unknown."""
-    events = d.replica_events
-    statuses = None if events is None else [each and each.replica_status for each in events.values()]
-    if d.ready_replicas is not None or statuses is None or None in statuses:
+    if d.ready_replicas is not None or d.replica_events is None or None in d.replica_statuses:
         return d.ready_replicas
     return sum(replica.is_ready for replica in d.replicas)
 
@@ -170,7 +168,7 @@ def _ready(d: Deployment) -> float | None:
 def _rollout(d: Deployment, _: Context) -> Iterator[Finding]:
     updated = replicas_updated(d)
     if d.status == "Updating" and updated is not None:
-        listed = sum(r.replica_status != TERMINATED for r in _each(d))
+        listed = sum(r.replica_status != TERMINATED for r in d.replicas)
         message = f"Rolling out: {updated:.10g}/{listed} replicas updated."
         yield Finding("busy", message, alert="TogetherDeploymentRolloutStuck")
     elif d.status == "Updating":
@@ -182,7 +180,7 @@ def _rollout(d: Deployment, _: Context) -> Iterator[Finding]:
 def _reasons(d: Deployment, _: Context) -> Iterator[Finding]:
     """Reported even with enough ready replicas: an OOMKilled replica restarts and fails again."""
     reasons = Counter(
-        r.replica_status_reason for r in _each(d) if r.replica_status_reason is not None and not r.is_ready
+        r.replica_status_reason for r in d.replicas if r.replica_status_reason is not None and not r.is_ready
     )
     by_class: dict[ReasonClass, list[str]] = {}
     for reason in sorted(reasons):
@@ -198,7 +196,7 @@ def _reasons(d: Deployment, _: Context) -> Iterator[Finding]:
 
 def _not_ready(d: Deployment, _: Context) -> Iterator[Finding]:
     running = sum(
-        r.replica_status == "Running" and not r.is_ready and r.replica_status_reason is None for r in _each(d)
+        r.replica_status == "Running" and not r.is_ready and r.replica_status_reason is None for r in d.replicas
     )
     if running and d.status not in ROLLING:
         message = f"{_count(running)} {'is' if running == 1 else 'are'} running but not ready."
@@ -206,7 +204,7 @@ def _not_ready(d: Deployment, _: Context) -> Iterator[Finding]:
 
 
 def _preloads(d: Deployment, _: Context) -> Iterator[Finding]:
-    failed = sum(r.volume_preload_status == PRELOAD_FAILED for r in _each(d))
+    failed = sum(r.volume_preload_status == PRELOAD_FAILED for r in d.replicas)
     if failed:
         message = f"{_count(failed)} failed to preload the volume."
         hint = "Check the volume's name, version and size."
@@ -235,10 +233,6 @@ def _secrets(d: Deployment, context: Context) -> Iterator[Finding]:
 def _price(d: Deployment, context: Context) -> Iterator[Finding]:
     if context.prices and d.gpu_count and d.gpu_type is not None and d.gpu_type not in context.prices:
         yield Finding("warning", f"No price configured for GPU type {d.gpu_type}.", "Add it to gpu_hourly_cost.")
-
-
-def _each(d: Deployment) -> Iterator[Replica]:
-    return iter(d.replicas)
 
 
 def _count(replicas: int) -> str:

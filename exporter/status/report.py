@@ -138,7 +138,7 @@ def _with_state(about: Deployment, state: ListedDeployment, base_url: str, lives
         revision=state.revision,
         queue=state.queue,
         replicas_listed=None if events is None else len(events),
-        replicas_not_terminated=None if events is None else len(events) - _terminated(state),
+        replicas_not_terminated=None if events is None else len(events) - state.replica_statuses.count(TERMINATED),
         replicas_updated=_count(replicas_updated(state)),
         replicas=_replicas(events or {}, lives),
     )
@@ -186,10 +186,6 @@ def _project(facts: ProjectFacts, shown: ShownProject | None) -> Project:
 def _count(number: float | None) -> int | float | None:
     """An int if the number is whole."""
     return int(number) if number is not None and number == int(number) else number
-
-
-def _terminated(state: ListedDeployment) -> int:
-    return sum(replica.replica_status == TERMINATED for replica in state.replicas)
 
 
 def _replicas(events: Mapping[str, ListedReplica | None], lives: Mapping[str, Life]) -> tuple[Replica, ...]:

@@ -27,6 +27,7 @@ OFF = tuple(name for name, alert in ALERTS.items() if not alert.enabled)
 LONG = 10  # minutes for which it stays bad once it fires
 D = 'project="p",deployment="d"'
 DEPLOYMENT = {"project": "p", "deployment": "d"}
+X, P = {"cluster": "x", **DEPLOYMENT}, {"cluster": "x", "project": "p"}
 
 
 @dataclass(frozen=True)
