@@ -12,20 +12,20 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import uvloop
 
-from exporter.app import App
 from exporter.cli import rules
 from exporter.cli.options import PROGRAM, SERVE_OPTIONS, Run, parser
-from exporter.metrics.reference import reference
-from exporter.self_metrics import described
 from exporter.settings.addresses import parse as parse_address
 from exporter.settings.load import Loaded, load
 from exporter.settings.model import option_name
 from exporter.settings.problems import EXIT_CODE, ConfigError
 from exporter.web.listener import listen
+
+if TYPE_CHECKING:
+    from exporter.app import App
 
 T = TypeVar("T")
 
@@ -66,6 +66,8 @@ def _failed(message: str, code: int) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    from exporter.app import App  # noqa: PLC0415 - takes half of the start, and most commands do without it
+
     app = App(functools.partial(_load, options))
     option = option_name(("web", "listen_address"))
     with contextlib.ExitStack() as stack:
@@ -75,6 +77,8 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _once(options: argparse.Namespace) -> int:
+    from exporter.app import App  # noqa: PLC0415 - as above
+
     app = App(lambda: _without_info_logs(_load(options)), runtime_metrics=False)
     worked, page = _run(_poll_once(app))
     sys.stdout.buffer.write(page)
@@ -117,6 +121,9 @@ async def _poll_once(app: App) -> tuple[bool, bytes]:
 
 
 def _metrics(_: argparse.Namespace) -> int:
+    from exporter.metrics.reference import reference  # noqa: PLC0415 - as above
+    from exporter.self_metrics import described  # noqa: PLC0415 - as above
+
     print(reference(described()), end="")
     return SUCCESS
 
