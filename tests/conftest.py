@@ -20,7 +20,7 @@ import uvicorn
 from exporter.simulator.app import Simulator
 from exporter.simulator.fleet import Fleet
 from exporter.simulator.scenario import Scenario, load
-from tests import canaries
+from tests import canaries, http
 from tests.canaries import leaks
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +31,12 @@ PATIENCE = 60.0  # s; how long a condition may take before it counts as never
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="a test that would be skipped fails")
     parser.addoption("--may-skip", default="", help="programs, with commas between, that may be missing all the same")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each core: the tests of the daemon wait as often as they compute."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -114,7 +120,7 @@ class SimulatorServer:
         self.url = f"http://127.0.0.1:{self._sock.getsockname()[1]}"
         config = uvicorn.Config(self.simulator.app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
         self._server = _Uvicorn(config)
-        self.client = httpx.Client(trust_env=False)
+        self.client = http.Client(trust_env=False)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._sock]})
 
     def __enter__(self) -> Self:

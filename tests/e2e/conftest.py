@@ -7,14 +7,17 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests import http
 from tests.canaries import outputs
 from tests.conftest import until
+from tests.e2e.forked import ForkedProcess
+from tests.examples import IS_THOROUGH
 
 LISTENING = re.compile(r"""address(?:=|": ")127\.0\.0\.1:(\d+)""")
 
@@ -26,9 +29,8 @@ class Process:
     """One command of ours, its log as it comes, ended by its ID."""
 
     def __init__(self, arguments: list[str], environment: dict[str, str], command: Sequence[str] = COMMAND) -> None:
-        command = [*command, *arguments]
         env = {"PATH": os.environ["PATH"], **environment}
-        self.popen = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.popen = launched(arguments, env, command, is_merged=True)
         self.log = ""
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -50,7 +52,7 @@ class Process:
         return f"http://127.0.0.1:{match[1]}"
 
     def get(self, path: str, **more: object) -> httpx.Response:
-        response = httpx.get(f"{self.url()}{path}", **more)  # type: ignore[arg-type]  # httpx's own
+        response = http.get(f"{self.url()}{path}", **more)  # type: ignore[arg-type]  # httpx's own
         outputs.append(f"{response.headers}\n{response.text}")
         return response
 
@@ -70,12 +72,28 @@ class Process:
         return code
 
 
+def launched(
+    arguments: Sequence[str], environment: Mapping[str, str], command: Sequence[str] = COMMAND, *, is_merged: bool
+) -> subprocess.Popen[str] | ForkedProcess:
+    """With pipes for the output. Forked where that makes no difference: of other variables Python and its libraries
+    read some when they start."""
+    is_ours = command is COMMAND and all(name == "PATH" or name.startswith("TOGETHER_") for name in environment)
+    if is_ours and not IS_THOROUGH:
+        return ForkedProcess(arguments, environment, is_merged=is_merged)
+    errors = subprocess.STDOUT if is_merged else subprocess.PIPE
+    return subprocess.Popen([*command, *arguments], env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
+
+
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A command that ends by itself."""
-    command = [sys.executable, "-m", "exporter", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    outputs.extend((done.stdout, done.stderr))
-    return done
+    process = launched(arguments, environment, is_merged=False)
+    try:
+        texts = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    outputs.extend(texts)
+    assert process.returncode is not None
+    return subprocess.CompletedProcess(arguments, process.returncode, *texts)
 
 
 Start = Callable[..., Process]
