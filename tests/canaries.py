@@ -21,4 +21,9 @@ outputs: list[str] = []  # of the test that is running: logs, pages, what comman
 
 def leaks(texts: Iterable[str]) -> list[str]:
     """A line around each secret that is in one of the texts."""
-    return [line for text in texts for line in text.splitlines() if any(secret in line for secret in SECRETS)]
+    leaking = [text for text in texts if has_secret(text)]
+    return [line for text in leaking for line in text.splitlines() if has_secret(line)]
+
+
+def has_secret(text: str) -> bool:
+    return any(secret in text for secret in SECRETS)

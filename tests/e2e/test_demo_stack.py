@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import http
 from tests.conftest import until
 
 ROOT = Path(__file__).parents[2]
@@ -35,14 +36,14 @@ def test_everything_comes_up_knows_each_other_and_goes() -> None:
         prometheus = urls["prometheus"]
 
         def result(query: str) -> list[object]:
-            answer = httpx.get(f"{prometheus}/api/v1/query", params={"query": query})
+            answer = http.get(f"{prometheus}/api/v1/query", params={"query": query})
             return list(answer.json()["data"]["result"])
 
         until(lambda: len(result("together_deployment_poll_success == 1")) > 3, "the fleet is scraped")
         until(lambda: bool(result("together:deployment_gpus_ready")), "the rules are loaded")
         until(lambda: bool(result("together_gpu_hourly_cost")), "there are prices")
         until(lambda: bool(result("together_queue_jobs")), "queues are read")
-        known = httpx.get(f"{prometheus}/api/v1/alertmanagers").json()["data"]["activeAlertmanagers"]
+        known = http.get(f"{prometheus}/api/v1/alertmanagers").json()["data"]["activeAlertmanagers"]
         assert [each["url"].startswith(urls["alertmanager"]) for each in known] == [True]
     finally:
         process.terminate()
@@ -51,4 +52,4 @@ def test_everything_comes_up_knows_each_other_and_goes() -> None:
         process.stdout.close()
     for url in urls.values():
         with pytest.raises(httpx.TransportError):
-            httpx.get(url)
+            http.get(url)

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import http
 from tests.canaries import API_KEY
 from tests.conftest import until
 from tests.e2e.conftest import Process, run
@@ -140,7 +141,7 @@ class Running:
         self.file.write_text(config(project(self.api)))
 
     def post(self) -> httpx.Response:
-        return httpx.post(f"{self.daemon.url()}/-/reload", timeout=30)
+        return http.post(f"{self.daemon.url()}/-/reload", timeout=30)
 
     def successful(self) -> float | None:
         found = page(self.daemon).series(SUCCESSFUL)

@@ -10,17 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from tests import http
 from tests.conftest import until
 from tests.e2e.conftest import Process, Start
-from tests.e2e.observed import config, count_of, page, polled, project, soon, started
+from tests.e2e.observed import INFO, config, count_of, page, polled, project, soon, started
 from tests.e2e.scripted_api import Answer, ScriptedApi, item, listed
 
 SIZE = 6000
 LIST = "p/deployments"
 CLOCK = "clock/deployments"
+COUNT = "together_project_deployments"
 READY = "together_deployment_replicas_ready"
 PACE = {"poll_interval": "10m", "poll_timeout": "60s"}  # no second poll repairs what the first one lost
 
@@ -54,12 +55,12 @@ class Setup:
         until(lambda: self.daemon.log.count("configuration reloaded") > before, "it is reloaded")
 
     def reload(self) -> None:
-        assert httpx.post(f"{self.daemon.url()}/-/reload", timeout=60).status_code == 200
+        assert http.post(f"{self.daemon.url()}/-/reload", timeout=60).status_code == 200
 
     def look(self) -> int:
         """How many of p are shown."""
-        text = self.daemon.get("/metrics", verify=False).text
-        self.sizes.append(len(re.findall(r'^together_deployment_info\{[^}]*project="p"', text, re.MULTILINE)))
+        text = page(self.daemon, INFO).text
+        self.sizes.append(len(re.findall(rf'^{INFO}\{{[^}}]*project="p"', text, re.MULTILINE)))
         return self.sizes[-1]
 
 
@@ -82,8 +83,8 @@ def complete(setup: Setup, size: int = SIZE) -> None:
     """With the list that was asked for, or one more that the reload asked for."""
     soon(lambda: setup.look() == size, "the list is shown", setup.api, CLOCK, 50)
     assert set(setup.sizes) <= {0, size}, "whole or not at all"
-    soon(lambda: setup.daemon.get("/-/ready", verify=False).status_code == 200, "it is ready", setup.api, CLOCK, 20)
-    assert page(setup.daemon).value("together_project_deployments") == size
+    soon(lambda: setup.daemon.get("/-/ready").status_code == 200, "it is ready", setup.api, CLOCK, 20)
+    assert page(setup.daemon, COUNT).value(COUNT) == size
     assert setup.api.count(LIST) <= 2
 
 
@@ -182,7 +183,7 @@ def test_a_project_that_is_removed_while_its_list_is_applied_leaves_nothing(setu
 
 
 def values(daemon: Process) -> set[str]:
-    text = daemon.get("/metrics", verify=False).text
+    text = daemon.get("/metrics").text
     return set(re.findall(rf'^{READY}\{{[^}}]*project="p"[^}}]*\}} (\S+)$', text, re.MULTILINE))
 
 

@@ -242,7 +242,7 @@ def controlled(at: int, control: str) -> dict[str, Any]:
 @pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text; version=1.0.0"])
 def test_no_control_character_splits_a_line_of_the_page(accept: str, api: ScriptedApi, start: Start) -> None:
     daemon = shown(api, start, *(controlled(at, control) for at, control in enumerate(CONTROLS)))
-    text = daemon.get("/metrics", headers={"Accept": accept}, verify=False).content.decode()
+    text = daemon.get("/metrics", headers={"Accept": accept}).content.decode()
     assert text.splitlines() == text.removesuffix("\n").split("\n")
     left = {character for character in text if unicodedata.category(character) in ("Cc", "Zl", "Zp")} - {"\n"}
     assert left == set()

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from tests import http
 from tests.e2e.conftest import Process, Start
 from tests.e2e.observed import FAILURES, SUCCESS, config, news, page, polled, project, soon, started
 from tests.e2e.scripted_api import NOT_FOUND, Answer, ScriptedApi, item, listed, refusal
@@ -51,7 +51,7 @@ def waiting(daemon: Process, queue: str) -> float | None:
 
 def reloaded(daemon: Process, file: Path, *projects: dict[str, Any]) -> None:
     file.write_text(config(*projects))
-    assert httpx.post(f"{daemon.url()}/-/reload", timeout=60).status_code == 200
+    assert http.post(f"{daemon.url()}/-/reload", timeout=60).status_code == 200
 
 
 def test_a_revision_is_read_once_and_again_when_it_changes(api: ScriptedApi, start: Start) -> None:
