@@ -16,7 +16,9 @@ from typing import IO
 from exporter.cli import start
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["exporter.cli.commands", "tests.e2e.forked"])
+_context.set_forkserver_preload(
+    ["exporter.app", "exporter.cli.check", "exporter.cli.commands", "exporter.cli.shown", __name__]
+)
 
 
 class ForkedProcess:
