@@ -22,7 +22,7 @@ demo-stack: $(STAMP)  ## demo with Prometheus, Alertmanager and, if installed, G
 	$(BIN)/python -m tools.demo_stack $(ARGS)
 
 test: check  ## all checks and tests
-	$(BIN)/pytest -n auto --dist loadgroup $(ARGS)
+	$(BIN)/pytest -n auto $(ARGS)
 
 check: $(STAMP)  ## check lint, format, types, imports and generated files
 	$(BIN)/ruff check

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
 import pytest
@@ -25,6 +25,18 @@ from tests.canaries import leaks
 
 ROOT = Path(__file__).parents[1]
 TICK = 0.005  # s
+ONE_WORKER = tuple(
+    f"e2e/test_{name}.py"
+    for name in (
+        "fault_table_configuration",
+        "fault_table_values",
+        "faults",
+        "image",
+        "page",
+        "page_refresh",
+        "release",
+    )
+)
 PATIENCE = 60.0  # s; how long a condition may take before it counts as never
 
 
@@ -37,6 +49,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """Two for each core: the tests of the daemon wait as often as they compute."""
     return 2 * (os.cpu_count() or 1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Sends each test to the next free worker, but all tests of a module whose fixture takes long to the same one."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - not there without xdist
+
+    class Scheduler(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module = nodeid.split("::")[0]
+            return module if module.endswith(ONE_WORKER) else nodeid
+
+    return Scheduler(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

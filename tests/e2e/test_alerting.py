@@ -109,8 +109,8 @@ def test_what_is_wrong_is_told_and_resolves_and_what_is_well_is_not(stack: Stack
     stack.resolves(failing, stale, stuck, mixed)
     stack.at(crashloop=170)
     stack.resolves(failed)
-    told = messages(stack) - BY_CLASS
-    assert {message for message in told if message[2] != BY_DURATION} == NOTIFIED
+    sent = messages(stack) - BY_CLASS
+    assert {message for message in sent if message[2] != BY_DURATION} == NOTIFIED
 
 
 def test_what_is_counted_by_class_and_queue_is_told(stack: Stack) -> None:

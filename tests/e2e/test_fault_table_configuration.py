@@ -18,8 +18,6 @@ from tests.e2e.conftest import Process, run
 from tests.e2e.observed import config, news, page, polled, project
 from tests.e2e.scripted_api import ScriptedApi, item, listed
 
-pytestmark = pytest.mark.xdist_group("fault_table_configuration")
-
 LIST = "p/deployments"
 SUCCESSFUL = "together_exporter_config_last_reload_successful"
 URLS = {

@@ -18,8 +18,6 @@ from tests.e2e.conftest import Process, Start
 from tests.e2e.observed import DROPPED, Page, config, news, page, polled, project, soon, started
 from tests.e2e.scripted_api import Answer, ScriptedApi, item, listed, one
 
-pytestmark = pytest.mark.xdist_group("fault_table_values")
-
 LIST = "p/deployments"
 TEN = datetime(2026, 10, 1, 10, tzinfo=UTC).timestamp()
 TIMES: dict[str, tuple[str, set[float]]] = {  # as it is sent, and what it may be read as

@@ -21,8 +21,6 @@ from tests.e2e.conftest import Process
 from tests.e2e.faults import FAULTS, Fault
 from tests.e2e.faulty_api import FaultyApi, http
 
-pytestmark = pytest.mark.xdist_group("faults")
-
 Samples = dict[str, dict[frozenset[tuple[str, str]], float]]
 LONG_NAME = ".".join(["x" * 60] * 5)  # more than DNS can ask for: it fails before anything is sent
 

@@ -32,7 +32,6 @@ exec setpriv --no-new-privs unshare --root="$1" --setgid="$2" --setuid="$2" "${@
 """  # what `--read-only --cap-drop=ALL --security-opt=no-new-privileges` asks of an engine; the network is the host's
 
 pytestmark = [
-    pytest.mark.xdist_group("image"),
     pytest.mark.needs("buildah"),
     pytest.mark.needs("debootstrap"),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root may build an image without an engine"),

@@ -15,7 +15,7 @@ from tests.e2e.conftest import Start
 from tests.e2e.page_scenario import BROKEN, SCENARIO, TROUBLE, fleet_in_trouble, front, serving
 from tools.chromium import WIDE
 
-pytestmark = [pytest.mark.xdist_group("page"), pytest.mark.needs("chromium"), pytest.mark.needs("chromedriver")]
+pytestmark = [pytest.mark.needs("chromium"), pytest.mark.needs("chromedriver")]
 axe = pytest.mark.needs(".tools/axe_playwright_python/axe.min.js")
 
 SIZES = {"wide": WIDE, "tablet": TABLET, "phone": PHONE, "huge": HUGE}

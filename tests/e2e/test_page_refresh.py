@@ -12,7 +12,7 @@ from tests.e2e.browser import Browser
 from tests.e2e.conftest import Start
 from tests.e2e.page_scenario import BROKEN, SCENARIO, fleet_in_trouble, front, serving
 
-pytestmark = [pytest.mark.xdist_group("page_refresh"), pytest.mark.needs("chromium"), pytest.mark.needs("chromedriver")]
+pytestmark = [pytest.mark.needs("chromium"), pytest.mark.needs("chromedriver")]
 
 MAX_TASK = 100  # ms that a refresh may hold the page
 SIGN_IN = "<html><body><form>Sign in</form></body></html>"

@@ -18,8 +18,6 @@ from exporter import __version__
 from tests.conftest import SimulatorServer
 from tests.e2e.conftest import Process
 
-pytestmark = pytest.mark.xdist_group("release")
-
 ROOT = Path(__file__).parents[2]
 BASE_PYTHON = str(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}")  # pip is there
 BIN = Path(sys.executable).parent

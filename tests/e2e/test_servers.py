@@ -15,8 +15,6 @@ from tests.conftest import until
 from tests.e2e.conftest import Process
 from tests.e2e.faulty_api import GOOD, FaultyApi, http
 
-pytestmark = pytest.mark.xdist_group("servers")
-
 BODY = json.dumps(GOOD).encode()
 HALVES = gzip.compress(BODY[:50]) + gzip.compress(BODY[50:])
 END = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(BODY) + BODY
