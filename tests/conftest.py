@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import socket
@@ -47,8 +48,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Two for each core: the tests of the daemon wait as often as they compute."""
-    return 2 * (os.cpu_count() or 1)
+    """One more than cores: the tests of the daemon wait now and then."""
+    return 1 + (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -56,9 +57,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     """Sends each test to the next free worker, but all tests of a module whose fixture takes long to the same one."""
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - not there without xdist
 
-    class Scheduler(LoadScopeScheduling):
+    class Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # has no types
         def _split_scope(self, nodeid: str) -> str:
-            module = nodeid.split("::")[0]
+            module = nodeid.partition("::")[0]
             return module if module.endswith(ONE_WORKER) else nodeid
 
     return Scheduler(config, log)
@@ -76,6 +77,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def is_there(program: str) -> bool:
     """`program`: on the path, or a file below this folder's."""
     return shutil.which(program) is not None or (ROOT / program).exists()
+
+
+def pytest_collection_finish() -> None:
+    """The garbage collector would look at all the tests again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -92,3 +93,6 @@ def _run(arguments: Sequence[str], environment: Mapping[str, str], output: Conne
     os.environ.update(environment)
     sys.argv = ["exporter", *arguments]
     start.main()
+
+
+gc.freeze()  # of the process that is forked: what is never collected stays shared

@@ -30,7 +30,7 @@ class Release:
 
 
 def done(*command: str | Path, cwd: Path, **environment: str) -> str:
-    env = {**os.environ, **environment}
+    env = {**os.environ, "PIP_NO_COMPILE": "1", **environment}
     result = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
