@@ -48,8 +48,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than cores: the tests of the daemon wait now and then."""
-    return 1 + (os.cpu_count() or 1)
+    """Two for each core: the tests of the daemon wait as often as they compute."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -80,8 +80,8 @@ def is_there(program: str) -> bool:
 
 
 def pytest_collection_finish() -> None:
-    """The garbage collector would look at all the tests again and again."""
-    gc.freeze()
+    """Rarely, because each full collection looks at all the tests."""
+    gc.set_threshold(100_000, 50, 100)
 
 
 @pytest.fixture(autouse=True)

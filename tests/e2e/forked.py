@@ -92,7 +92,5 @@ def _run(arguments: Sequence[str], environment: Mapping[str, str], output: Conne
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["exporter", *arguments]
+    gc.freeze()  # what the parent imported, which is never collected, stays shared
     start.main()
-
-
-gc.freeze()  # of the process that is forked: what is never collected stays shared

@@ -14,7 +14,9 @@ import pytest
 from exporter.simulator.scenario import DeploymentScenario, Scenario
 from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer
+from tests.e2e.conftest import run
 
+KEY = {"TOGETHER_API_KEY": API_KEY}
 COMMANDS = ["metrics", "check", "check --output=json", "once", "completion bash", "--help", "--version"]
 
 
@@ -23,7 +25,7 @@ def shell(redirections: str, arguments: list[str], **environ: str) -> subprocess
     script = f'exec "$0" -m exporter "$@" {redirections}'
     return subprocess.run(
         ["sh", "-c", script, sys.executable, *arguments],
-        env={"TOGETHER_API_KEY": API_KEY, **environ},
+        env={**KEY, **environ},
         capture_output=True,
         text=True,
         timeout=60,
@@ -115,7 +117,7 @@ def terminal(width: int, url: str) -> str:
 def test_errors_stand_below_the_table_in_full(steady: SimulatorServer, tmp_path: Path) -> None:
     file = tmp_path / "c.yml"
     file.write_text(f"projects: [{{name: p, base_url: '{steady.url}', deployments: [{LONG}, gateway]}}]")
-    done = shell("", ["check", "--poll", f"--config.file={file}"])
+    done = run("check", "--poll", f"--config.file={file}", **KEY)
     lines = done.stdout.splitlines()
     table = next(index for index, line in enumerate(lines) if line.startswith("p ") and LONG in line)
     assert lines[table].endswith("not_found")
@@ -137,7 +139,7 @@ def test_errors_stand_below_the_table_in_full(steady: SimulatorServer, tmp_path:
 )
 @pytest.mark.parametrize("command", ["demo", "simulate"])
 def test_a_simulation_that_cannot_be_is_refused(command: str, options: list[str], reason: str) -> None:
-    done = shell("", [command, *options])
+    done = run(command, *options)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert reason in done.stderr
 
@@ -154,7 +156,7 @@ def test_a_price_that_fits_no_gpu_type_is_found(name: str, warning: str, tmp_pat
     with SimulatorServer(Scenario(deployments=(DeploymentScenario(name="a", gpu_type="h100-80gb"),))) as server:
         file = tmp_path / "c.yml"
         file.write_text(f"projects: [{{base_url: '{server.url}'}}]\ngpu_hourly_cost: {{{name}: 2.5}}\n")
-        done = shell("", ["check", "--poll", f"--config.file={file}"])
+        done = run("check", "--poll", f"--config.file={file}", **KEY)
     warnings = [line.removeprefix("warning: ") for line in done.stderr.splitlines()]
     missing = "gpu_hourly_cost: GPU type h100-80gb is in use but has no price; add it"
     assert warnings == ([warning, missing] if warning else [])
@@ -163,12 +165,12 @@ def test_a_price_that_fits_no_gpu_type_is_found(name: str, warning: str, tmp_pat
 def test_a_variable_that_cannot_spell_a_gpu_type_is_found() -> None:
     variable = "TOGETHER_EXPORTER_GPU_HOURLY_COST__H100_80GB"
     with SimulatorServer(Scenario(deployments=(DeploymentScenario(name="a", gpu_type="h100-80gb"),))) as server:
-        done = shell("", ["check", "--poll"], TOGETHER_BASE_URL=server.url, **{variable: "2.5"})
+        done = run("check", "--poll", **{**KEY, "TOGETHER_BASE_URL": server.url, variable: "2.5"})
     assert f"warning: {variable}: h100-80gb cannot be part of a variable name; use" in done.stderr
     assert "TOGETHER_EXPORTER_GPU_HOURLY_COST='{\"h100-80gb\": 2.5}'" in done.stderr
 
 
 def test_once_writes_nothing_about_its_own_process(steady: SimulatorServer) -> None:
-    done = shell("", ["once"], TOGETHER_BASE_URL=steady.url)
+    done = run("once", TOGETHER_BASE_URL=steady.url, **KEY)
     assert done.returncode == 0
     assert not re.search(r"^(# (HELP|TYPE) )?(process|python)_", done.stdout, re.MULTILINE)
