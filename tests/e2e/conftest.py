@@ -22,6 +22,7 @@ from tests.examples import IS_THOROUGH
 LISTENING = re.compile(r"""address(?:=|": ")127\.0\.0\.1:(\d+)""")
 
 
+READ_LATER = re.compile(r"PATH|TOGETHER_\w+|SSL_CERT_\w+|(?i:\w+_proxy)")
 COMMAND = (sys.executable, "-m", "exporter")
 
 
@@ -75,10 +76,9 @@ class Process:
 def launched(
     arguments: Sequence[str], environment: Mapping[str, str], command: Sequence[str] = COMMAND, *, is_merged: bool
 ) -> subprocess.Popen[str] | ForkedProcess:
-    """With pipes for the output. Forked where that makes no difference: of other variables Python and its libraries
-    read some when they start."""
-    is_ours = command is COMMAND and all(name == "PATH" or name.startswith("TOGETHER_") for name in environment)
-    if is_ours and not IS_THOROUGH:
+    """With pipes for the output. Forked where that makes no difference: Python and its libraries read some variables
+    when they start, but not these."""
+    if command is COMMAND and not IS_THOROUGH and all(map(READ_LATER.fullmatch, environment)):
         return ForkedProcess(arguments, environment, is_merged=is_merged)
     errors = subprocess.STDOUT if is_merged else subprocess.PIPE
     return subprocess.Popen([*command, *arguments], env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)

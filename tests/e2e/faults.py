@@ -69,7 +69,7 @@ def unreadable(name: str, body: bytes, says: str, headers: str = "") -> Fault:
 
 
 TOMORROW = format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True)
-BOMB = gzip.compress(b" " * 200 * 2**20, 9)
+BOMB = gzip.compress(b" " * 2**20, 9) * 200  # members, because one of 200 MiB takes long to make
 NOT_JSON = "response is not JSON"
 
 FAULTS = (
