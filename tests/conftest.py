@@ -21,8 +21,9 @@ import uvicorn
 from exporter.simulator.app import Simulator
 from exporter.simulator.fleet import Fleet
 from exporter.simulator.scenario import Scenario, load
-from tests import canaries, http
+from tests import canaries, fetch
 from tests.canaries import leaks
+from tests.examples import IS_THOROUGH
 
 ROOT = Path(__file__).parents[1]
 TICK = 0.005  # s
@@ -47,14 +48,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Two for each core: the tests of the daemon wait as often as they compute."""
-    return 2 * (os.cpu_count() or 1)
+    from xdist.plugin import pytest_xdist_auto_num_workers as number_of_cores  # noqa: PLC0415 - not there without xdist
+
+    return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else 2 * int(number_of_cores(config))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
-    """Sends each test to the next free worker, but all tests of a module whose fixture takes long to the same one."""
+    """Sends each test to the next free worker, but all tests of a module whose fixture takes long to the same one.
+
+    xdist 3.8 would do that with its marks, but does not see them under pytest 9.2."""
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - not there without xdist
 
     class Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # has no types
@@ -62,7 +67,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
             module = nodeid.partition("::")[0]
             return module if module.endswith(ONE_WORKER) else nodeid
 
-    return Scheduler(config, log)
+    assert all((ROOT / "tests" / module).exists() for module in ONE_WORKER)
+    return Scheduler(config, log) if config.getoption("dist") == "load" else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -80,8 +86,9 @@ def is_there(program: str) -> bool:
 
 
 def pytest_collection_finish() -> None:
-    """Rarely, because each full collection looks at all the tests."""
-    gc.set_threshold(100_000, 50, 100)
+    """Collects garbage rarely where a run must be quick: a full collection visits every collected test."""
+    if not IS_THOROUGH:
+        gc.set_threshold(100_000, 50, 100)
 
 
 @pytest.fixture(autouse=True)
@@ -151,7 +158,7 @@ class SimulatorServer:
         self.url = f"http://127.0.0.1:{self._sock.getsockname()[1]}"
         config = uvicorn.Config(self.simulator.app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
         self._server = _Uvicorn(config)
-        self.client = http.Client(trust_env=False)
+        self.client = fetch.Client(trust_env=False)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._sock]})
 
     def __enter__(self) -> Self:

@@ -1,5 +1,5 @@
-"""How thorough a run is: in CI Hypothesis generates all cases, and every command is a process that imports what it
-needs. Elsewhere, where a run must be quick, it is a third of the cases, and forks of a process that has it all."""
+"""How thorough a run is. In CI Hypothesis generates all cases and every command is started as a process; otherwise it
+generates a third of the cases, and commands are forked from a process that has imported everything."""
 
 from __future__ import annotations
 

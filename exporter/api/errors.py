@@ -10,6 +10,7 @@ ApiError
 ├── PollTimeout       poll deadline exceeded
 ├── Unreachable       DNS, TCP, TLS or a broken connection
 ├── InvalidResponse   successful status, invalid body
+│   └── IncompleteList    of a deployment that is missing from a list which says that it is incomplete
 └── InternalError     unexpected exception in the exporter
 """
 
@@ -98,6 +99,13 @@ class InvalidResponse(ApiError):
     reason = "invalid_response"
     summary = "Invalid response from the API"
     hint = "Check base_url. A proxy or a sign-in page may have responded instead of the API."
+
+
+class IncompleteList(InvalidResponse):
+    hint = "Name the deployments in deployments and set fetch: each, which needs no list."
+
+    def __init__(self) -> None:
+        super().__init__("the API says that its list is incomplete")
 
 
 class InternalError(ApiError):

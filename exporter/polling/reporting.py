@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from exporter.api.errors import ApiError, InternalError, InvalidResponse, NotFound
+from exporter.api.errors import ApiError, IncompleteList, InternalError, InvalidResponse, NotFound
 from exporter.api.models import Dropped
 from exporter.cooperative import in_slices
 from exporter.polling.fetches import FETCHES, Name
 from exporter.polling.plan import Plan
 from exporter.self_metrics import SelfMetrics
-from exporter.state.projects import INCOMPLETE, queues_of
+from exporter.state.projects import queues_of
 from exporter.state.records import REFUSALS, RETRY_REFUSED, Project, Record
 
 RETURN_INTERVAL = 60.0  # s after which a reason that returns is logged again
@@ -155,16 +155,16 @@ class Reporter:
     def _completeness(self, before: Project, after: Project) -> None:
         """One line for all that incomplete lists lack."""
         if before.is_complete and not after.is_complete:
-            missing = sum(_is_missed(record.poll.error) for record in after.records.values())
+            missing = sum(isinstance(record.poll.error, IncompleteList) for record in after.records.values())
             effect = "deployments missing from it count as failed polls"
-            self._log.warning("list is incomplete", error=INCOMPLETE, missing=missing, effect=effect)
+            self._log.warning("list is incomplete", error=str(IncompleteList()), missing=missing, effect=effect)
         elif after.is_complete and not before.is_complete:
             self._log.info("list is complete again")
 
     def _poll_changed(self, before: Project, old: Record | None, record: Record) -> None:
         """A deployment missing from, or invalid in, a successful list."""
         error, earlier = record.poll.error, old.poll.error if old else None
-        if _is_missed(error) or _is_missed(earlier):
+        if isinstance(error, IncompleteList) or isinstance(earlier, IncompleteList):
             return
         if error is not None and (earlier is None or earlier.reason != error.reason):
             self._log.warning("poll failed", deployment=record.name, reason=error.reason, error=str(error))
@@ -207,11 +207,6 @@ def _was_read(project: Project) -> bool:
 def _is_shared(fetch: Name, error: ApiError) -> bool:
     """Whether the error likely applies to all deployments or queues of the project, and is logged once."""
     return fetch == "revisions" or (fetch != "list" and error.reason not in OWN_REASONS)
-
-
-def _is_missed(error: ApiError | None) -> bool:
-    """Whether a deployment is missing from an incomplete list."""
-    return isinstance(error, InvalidResponse) and str(error) == INCOMPLETE
 
 
 def _why_gone(project: Project) -> str:

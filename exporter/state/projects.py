@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from exporter.api.errors import ApiError, Forbidden, InvalidResponse, NotFound, ServerError
+from exporter.api.errors import ApiError, Forbidden, IncompleteList, InvalidResponse, NotFound, ServerError
 from exporter.api.listing import Item, Listing, Unreadable
 from exporter.api.models import Deployment, Dropped, Queue, Revision, printable
 from exporter.api.reading import Reading
@@ -27,8 +27,6 @@ from exporter.state.records import (
     State,
     Target,
 )
-
-INCOMPLETE = "the API says that its list is incomplete"
 
 Part = TypeVar("Part", QueueState, RevisionState)
 
@@ -105,7 +103,7 @@ async def after_list(before: Project, listing: Listing, now: Instant) -> Project
     for key in sorted({*before.records, *(before.target.keys or ())} - found.keys()):
         is_missed = key in before.target.configured and key not in beyond_limit
         if not listing.is_complete and (is_missed or len(records) < limit):
-            records[key] = _failed(before, key, InvalidResponse(INCOMPLETE))
+            records[key] = _failed(before, key, IncompleteList())
         elif is_missed:
             records[key] = _failed(before, key, NotFound("not in the project's list"))
         elif key in before.records:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests import http
+from tests import fetch
 from tests.canaries import outputs
 from tests.conftest import until
 from tests.e2e.forked import ForkedProcess
@@ -23,13 +24,15 @@ LISTENING = re.compile(r"""address(?:=|": ")127\.0\.0\.1:(\d+)""")
 
 
 READ_LATER = re.compile(r"PATH|TOGETHER_\w+|SSL_CERT_\w+|(?i:\w+_proxy)")
+MAY_FORK = not IS_THOROUGH and sys.platform == "linux"
 COMMAND = (sys.executable, "-m", "exporter")
 
 
 class Process:
     """One command of ours, its log as it comes, ended by its ID."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], command: Sequence[str] = COMMAND) -> None:
+    def __init__(self, arguments: list[str], environment: dict[str, str], command: Sequence[str] | None = None) -> None:
+        """`command`: by which the exporter is started; if None, it may be forked."""
         env = {"PATH": os.environ["PATH"], **environment}
         self.popen = launched(arguments, env, command, is_merged=True)
         self.log = ""
@@ -53,7 +56,7 @@ class Process:
         return f"http://127.0.0.1:{match[1]}"
 
     def get(self, path: str, **more: object) -> httpx.Response:
-        response = http.get(f"{self.url()}{path}", **more)  # type: ignore[arg-type]  # httpx's own
+        response = fetch.get(f"{self.url()}{path}", **more)  # type: ignore[arg-type]  # httpx's own
         outputs.append(f"{response.headers}\n{response.text}")
         return response
 
@@ -65,7 +68,8 @@ class Process:
 
     def stop(self) -> int:
         if self.popen.poll() is None:
-            outputs.append(Path(f"/proc/{self.popen.pid}/cmdline").read_text())
+            with contextlib.suppress(FileNotFoundError):  # it has just ended
+                outputs.append(Path(f"/proc/{self.popen.pid}/cmdline").read_text())
             self.popen.terminate()
         code = self.popen.wait(30)
         self._reader.join()
@@ -74,14 +78,15 @@ class Process:
 
 
 def launched(
-    arguments: Sequence[str], environment: Mapping[str, str], command: Sequence[str] = COMMAND, *, is_merged: bool
+    arguments: Sequence[str], environment: Mapping[str, str], command: Sequence[str] | None = None, *, is_merged: bool
 ) -> subprocess.Popen[str] | ForkedProcess:
-    """With pipes for the output. Forked where that makes no difference: Python and its libraries read some variables
-    when they start, but not these."""
-    if command is COMMAND and not IS_THOROUGH and all(map(READ_LATER.fullmatch, environment)):
+    """With pipes for the output. Forked only where that makes no difference: Python and its libraries read some other
+    variables at startup."""
+    if command is None and MAY_FORK and all(map(READ_LATER.fullmatch, environment)):
         return ForkedProcess(arguments, environment, is_merged=is_merged)
     errors = subprocess.STDOUT if is_merged else subprocess.PIPE
-    return subprocess.Popen([*command, *arguments], env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
+    whole = [*(command or COMMAND), *arguments]
+    return subprocess.Popen(whole, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

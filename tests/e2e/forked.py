@@ -1,7 +1,9 @@
-"""Starts a command as a fork of a process that has imported the exporter already, which takes most of a short test."""
+"""Runs a command in a fork of a process that has already imported the exporter; the import takes most of a short
+test's time. A fork differs in what an interpreter does when it starts: imports, hash seed, PYTHON* and LANG."""
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import multiprocessing
 import os
@@ -11,6 +13,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import connection
 from multiprocessing.connection import Connection
 from typing import IO
 
@@ -23,13 +26,16 @@ _context.set_forkserver_preload(
 
 
 class ForkedProcess:
-    """What the tests use of `subprocess.Popen`, with pipes for the output; both streams may be one."""
+    """The part of `subprocess.Popen` that the tests use. Output is piped; stderr may be merged into stdout."""
+
+    _lock = threading.Lock()  # multiprocessing looks at its processes also when one starts, and not from threads
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], *, is_merged: bool) -> None:
         output, theirs = _context.Pipe(duplex=False)
         errors, their_errors = (output, theirs) if is_merged else _context.Pipe(duplex=False)
         process = _context.Process(target=_run, args=(arguments, dict(environment), theirs, their_errors))
-        process.start()
+        with self._lock:
+            process.start()
         self._process = process
         theirs.close()
         their_errors.close()
@@ -40,34 +46,39 @@ class ForkedProcess:
 
     @property
     def returncode(self) -> int | None:
-        return self._process.exitcode
+        return self.poll()
 
     def poll(self) -> int | None:
-        return self._process.exitcode
+        with self._lock:
+            return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
-        self._process.join(timeout)
-        code = self._process.exitcode
+        connection.wait([self._process.sentinel], timeout)
+        code = self.poll()
         if code is None:
             raise subprocess.TimeoutExpired("exporter", timeout or 0.0)
         return code
 
     def communicate(self, timeout: float) -> tuple[str, str]:
-        """All that it writes, until it ends or is killed for taking too long."""
+        """All that it writes. Raises TimeoutExpired if it is killed for taking longer."""
         streams = [self.stdout, *([self.stderr] if self.stderr else [])]
         timer = threading.Timer(timeout, self.kill)
         timer.start()
-        with ThreadPoolExecutor() as pool:
-            texts = [*pool.map(lambda stream: stream.read(), streams), ""]
-        self.wait(timeout)
-        timer.cancel()
-        for stream in streams:
-            stream.close()
+        try:
+            with ThreadPoolExecutor() as pool:
+                texts = [*pool.map(lambda stream: stream.read(), streams), ""]
+            if self.wait() == -signal.SIGKILL:
+                raise subprocess.TimeoutExpired("exporter", timeout)
+        finally:
+            timer.cancel()
+            for stream in streams:
+                stream.close()
         return texts[0], texts[1]
 
     def send_signal(self, number: int) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, number)
+        with contextlib.suppress(ProcessLookupError):
+            if self.poll() is None:
+                os.kill(self.pid, number)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
@@ -76,15 +87,15 @@ class ForkedProcess:
         self.send_signal(signal.SIGKILL)
 
 
-def _opened(connection: Connection) -> IO[str]:
-    stream = os.fdopen(os.dup(connection.fileno()), encoding="utf-8")
-    connection.close()
+def _opened(pipe: Connection) -> IO[str]:
+    stream = os.fdopen(os.dup(pipe.fileno()), encoding="utf-8")
+    pipe.close()
     return stream
 
 
 def _run(arguments: Sequence[str], environment: Mapping[str, str], output: Connection, errors: Connection) -> None:
-    for number, connection in ((1, output), (2, errors)):
-        os.dup2(connection.fileno(), number)
+    for number, pipe in ((1, output), (2, errors)):
+        os.dup2(pipe.fileno(), number)
     output.close()
     errors.close()
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - until the process ends

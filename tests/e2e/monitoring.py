@@ -16,7 +16,7 @@ from typing import Any, Self
 import httpx
 import yaml
 
-from tests import http
+from tests import fetch
 from tests.conftest import free_port, until
 
 ROOT = Path(__file__).parents[2]
@@ -95,7 +95,7 @@ class Prometheus(Program):
 
     def query(self, promql: str) -> list[Any]:
         try:
-            answer = http.get(f"{self.url}/api/v1/query", params={"query": promql}, timeout=30)
+            answer = fetch.get(f"{self.url}/api/v1/query", params={"query": promql}, timeout=30)
         except httpx.TransportError:
             return []
         return list(answer.json()["data"]["result"]) if answer.status_code == 200 else []
@@ -125,7 +125,7 @@ class Alertmanager(Program):
 
     def _answers(self) -> bool:
         try:
-            return http.get(f"http://{self.address}/-/ready").status_code == 200
+            return fetch.get(f"http://{self.address}/-/ready").status_code == 200
         except httpx.TransportError:
             return False
 

@@ -18,7 +18,7 @@ import yaml
 
 from exporter.simulator.fleet import Fleet as SimulatedFleet
 from exporter.simulator.scenario import DeploymentScenario, Fault, Fleet, Scenario, Step, load
-from tests import http
+from tests import fetch
 from tests.conftest import ROOT, SimulatorServer, until
 from tests.e2e.browser import Browser
 from tests.e2e.conftest import Process
@@ -131,7 +131,7 @@ def main() -> int:
                 for take, server in zip(takes, servers, strict=True):
                     take.then(server)
                 for take in takes:
-                    until(lambda take=take: take.shows in http.get(url, timeout=60).text, take.shows)  # type: ignore[misc]
+                    until(lambda take=take: take.shows in fetch.get(url, timeout=60).text, take.shows)  # type: ignore[misc]
                 for width, height in WIDTHS.items():
                     for scheme in SCHEMES:
                         browser.open(url, (width, height), scheme)

@@ -11,7 +11,7 @@ from threading import Thread
 
 from exporter.simulator.fleet import Fleet as SimulatedFleet
 from exporter.simulator.scenario import DeploymentScenario, Fleet, Scenario, Step
-from tests import http
+from tests import fetch
 from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer, until
 from tests.e2e.conftest import Process, Start
@@ -79,7 +79,7 @@ class Front:
             return self.status, {"Content-Type": "text/html", **headers}, self.body.encode()
         if not path.startswith(f"{self.path}/"):
             return HTTPStatus.NOT_FOUND, {}, b""
-        answer = http.get(self.exporter + path.removeprefix(self.path))
+        answer = fetch.get(self.exporter + path.removeprefix(self.path))
         text = answer.text
         for old, new in self.swaps.items():
             text = text.replace(old, new)

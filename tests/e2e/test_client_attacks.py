@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from exporter.simulator.scenario import Fleet, Scenario
-from tests import http
+from tests import fetch
 from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer, until
 from tests.e2e.conftest import Process, Start
@@ -91,7 +91,7 @@ def guessing(url: str, clients: int) -> Iterator[list[int]]:
     stop = threading.Event()
 
     def guess(number: int) -> None:
-        with http.Client() as client:
+        with fetch.Client() as client:
             for attempt in itertools.count():
                 if stop.is_set():
                     return
@@ -118,7 +118,7 @@ def test_50_clients_that_guess_passwords_keep_no_scraper_out(
     daemon = start(listing(steady), f"--web.config.file={web}", TOGETHER_API_KEY=API_KEY)
     with guessing(daemon.url(), 50) as statuses:
         until(lambda: 401 in statuses and 503 in statuses, "more guess than may")
-        with http.Client(transport=httpx.HTTPTransport(local_address="127.0.0.2")) as scraper:
+        with fetch.Client(transport=httpx.HTTPTransport(local_address="127.0.0.2")) as scraper:
             page = scraper.get(f"{daemon.url()}/metrics", auth=("alice", "pw"), timeout=10)
         assert page.status_code == 200
     assert set(statuses) == {401, 503}

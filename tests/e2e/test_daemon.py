@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter.simulator.scenario import Fault, load
-from tests import http
+from tests import fetch
 from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer, until
 from tests.e2e.conftest import Process, Start, run
@@ -27,7 +27,7 @@ def test_the_key_alone_exports_every_deployment(steady: SimulatorServer) -> None
         ["--web.listen-address=127.0.0.1:0"], {"TOGETHER_API_KEY": API_KEY, "TOGETHER_BASE_URL": steady.url}
     )
     try:
-        until(lambda: http.get(f"{daemon.url()}/-/ready").status_code == 200, "it is ready")
+        until(lambda: fetch.get(f"{daemon.url()}/-/ready").status_code == 200, "it is ready")
         assert daemon.shows('together_deployment_replicas_ready{deployment="chat-prod",project="default"} 3.0')
         assert daemon.shows('together_project_deployments{project="default"} 3.0')
     finally:
@@ -66,7 +66,7 @@ def test_an_api_that_is_down_at_the_start_is_polled_until_it_is_up(start: Start)
         f"{FAST}projects: [{{base_url: 'http://127.0.0.1:9', poll_timeout: 200ms}}]", TOGETHER_API_KEY=API_KEY
     )
     until(lambda: daemon.shows('together_project_poll_success{project="default"} 0.0'), "it says that it is down")
-    assert http.get(f"{daemon.url()}/-/ready").status_code == 200
+    assert fetch.get(f"{daemon.url()}/-/ready").status_code == 200
 
 
 def test_a_wrong_key_is_named_and_nowhere_shown(start: Start) -> None:
@@ -82,19 +82,19 @@ def test_a_wrong_key_is_named_and_nowhere_shown(start: Start) -> None:
 
 def test_both_formats_plain_and_packed(steady: SimulatorServer, start: Start) -> None:
     url = start(listing(steady), TOGETHER_API_KEY=API_KEY).url()
-    until(lambda: "together_deployment_poll_success" in http.get(f"{url}/metrics").text, "it is polled")
+    until(lambda: "together_deployment_poll_success" in fetch.get(f"{url}/metrics").text, "it is polled")
     asked = {"Accept": "application/openmetrics-text; version=1.0.0", "Accept-Encoding": "gzip"}
-    with http.stream("GET", f"{url}/metrics", headers=asked) as response:
+    with fetch.stream("GET", f"{url}/metrics", headers=asked) as response:
         page = gzip.decompress(b"".join(response.iter_raw())).decode()
     assert response.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
     assert page.count("# EOF") == 1
     families = {f.name for f in text_string_to_metric_families(page)}  # type: ignore[no-untyped-call]  # no annotations
     assert {"together_deployment_status", "together_exporter_build_info", "process_open_fds"} <= families
-    plain = http.get(f"{url}/metrics", headers={"Accept-Encoding": "identity"})
+    plain = fetch.get(f"{url}/metrics", headers={"Accept-Encoding": "identity"})
     assert plain.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    head = http.head(f"{url}/metrics")
+    head = fetch.head(f"{url}/metrics")
     assert (head.status_code, head.content) == (200, b"")
-    one = http.get(f"{url}/metrics?name[]=together_deployment_poll_success&name[]=process_open_fds").text
+    one = fetch.get(f"{url}/metrics?name[]=together_deployment_poll_success&name[]=process_open_fds").text
     assert {line.split("{")[0].split(" ")[0] for line in one.splitlines() if line[0] != "#"} == {
         "together_deployment_poll_success",
         "process_open_fds",
@@ -103,10 +103,10 @@ def test_both_formats_plain_and_packed(steady: SimulatorServer, start: Start) ->
 
 def test_what_answers_and_what_does_not(steady: SimulatorServer, start: Start) -> None:
     url = start(listing(steady), TOGETHER_API_KEY=API_KEY).url()
-    assert http.get(f"{url}/-/healthy").status_code == 200
-    assert 'href="metrics"' in http.get(url).text
-    assert http.get(f"{url}/favicon.ico").status_code == 404
-    assert http.post(f"{url}/-/reload").status_code == 403
+    assert fetch.get(f"{url}/-/healthy").status_code == 200
+    assert 'href="metrics"' in fetch.get(url).text
+    assert fetch.get(f"{url}/favicon.ico").status_code == 404
+    assert fetch.post(f"{url}/-/reload").status_code == 403
 
 
 def test_a_bad_reload_changes_nothing_and_a_good_one_does(
@@ -116,7 +116,7 @@ def test_a_bad_reload_changes_nothing_and_a_good_one_does(
     file = tmp_path / "together-exporter.yml"
     until(lambda: "chat-prod" in daemon.metrics(), "it is polled")
     file.write_text("pol_interval: 30s")
-    answer = http.post(f"{daemon.url()}/-/reload")
+    answer = fetch.post(f"{daemon.url()}/-/reload")
     assert (answer.status_code, 'did you mean "poll_interval"' in answer.text) == (500, True)
     assert daemon.shows("together_exporter_config_last_reload_successful 0.0")
     assert "chat-prod" in daemon.metrics()
@@ -147,7 +147,7 @@ def test_a_signal_ends_it_in_the_middle_of_a_poll(
 ) -> None:
     steady.simulator.faults.append(Fault(at=0, lasts=1e9, delay=3))
     daemon = start(listing(steady), TOGETHER_API_KEY=API_KEY)
-    assert http.get(f"{daemon.url()}/-/ready").status_code == 503
+    assert fetch.get(f"{daemon.url()}/-/ready").status_code == 503
     daemon.popen.send_signal(number)
     began = time.monotonic()
     assert daemon.popen.wait(30) == 0

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from exporter.rules.build import build
-from tests import http
+from tests import fetch
 from tests.conftest import SimulatorServer, until
 from tests.e2e.conftest import Start
 from tests.e2e.contract import Exporter
@@ -69,7 +69,7 @@ def filled(expr: str) -> str:
 def answered(prometheus: Prometheus, expr: str) -> bool:
     now = time.time()
     parameters: dict[str, Any] = {"query": filled(expr), "start": now - WINDOW, "end": now, "step": "500ms"}
-    answer = http.get(f"{prometheus.url}/api/v1/query_range", params=parameters, timeout=30)
+    answer = fetch.get(f"{prometheus.url}/api/v1/query_range", params=parameters, timeout=30)
     assert answer.status_code == 200, f"{expr}\n{answer.text}"
     return bool(answer.json()["data"]["result"])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests import http
+from tests import fetch
 from tests.conftest import until
 
 ROOT = Path(__file__).parents[2]
@@ -36,14 +36,14 @@ def test_everything_comes_up_knows_each_other_and_goes() -> None:
         prometheus = urls["prometheus"]
 
         def result(query: str) -> list[object]:
-            answer = http.get(f"{prometheus}/api/v1/query", params={"query": query})
+            answer = fetch.get(f"{prometheus}/api/v1/query", params={"query": query})
             return list(answer.json()["data"]["result"])
 
         until(lambda: len(result("together_deployment_poll_success == 1")) > 3, "the fleet is scraped")
         until(lambda: bool(result("together:deployment_gpus_ready")), "the rules are loaded")
         until(lambda: bool(result("together_gpu_hourly_cost")), "there are prices")
         until(lambda: bool(result("together_queue_jobs")), "queues are read")
-        known = http.get(f"{prometheus}/api/v1/alertmanagers").json()["data"]["activeAlertmanagers"]
+        known = fetch.get(f"{prometheus}/api/v1/alertmanagers").json()["data"]["activeAlertmanagers"]
         assert [each["url"].startswith(urls["alertmanager"]) for each in known] == [True]
     finally:
         process.terminate()
@@ -52,4 +52,4 @@ def test_everything_comes_up_knows_each_other_and_goes() -> None:
         process.stdout.close()
     for url in urls.values():
         with pytest.raises(httpx.TransportError):
-            http.get(url)
+            fetch.get(url)

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from exporter.simulator.scenario import Fault, load
-from tests import http
+from tests import fetch
 from tests.conftest import ROOT, SimulatorServer, until
 from tests.e2e.conftest import Process, Start
 from tests.e2e.monitoring import Prometheus
@@ -96,7 +96,7 @@ def test_each_deployment_that_may_be_probed_is_probed_with_its_projects_module(d
         until(lambda: len(prometheus.query('probe_success{project="default"}')) == len(probed), "they are probed")
         series = [each["metric"] for each in prometheus.query("probe_success")]
         assert {labels["deployment"] for labels in series} == {labels["instance"] for labels in series} == probed
-        targets = http.get(f"{prometheus.url}/api/v1/targets").json()["data"]
+        targets = fetch.get(f"{prometheus.url}/api/v1/targets").json()["data"]
         active, dropped = ([each["discoveredLabels"] for each in targets[f"{kind}Targets"]] for kind in STATES)
         assert {labels[f"{META}_label_team"] for labels in active} == {"research"}
         assert {labels[META] for labels in dropped} == {"batch-embed"}

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests import http
+from tests import fetch
 from tests.canaries import API_KEY
 from tests.conftest import until
 from tests.e2e.conftest import Process, run
@@ -141,7 +141,7 @@ class Running:
         self.file.write_text(config(project(self.api)))
 
     def post(self) -> httpx.Response:
-        return http.post(f"{self.daemon.url()}/-/reload", timeout=30)
+        return fetch.post(f"{self.daemon.url()}/-/reload", timeout=30)
 
     def successful(self) -> float | None:
         found = page(self.daemon).series(SUCCESSFUL)

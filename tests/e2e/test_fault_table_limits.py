@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import pytest
 
-from tests import http
+from tests import fetch
 from tests.conftest import until
 from tests.e2e.conftest import Process, Start
 from tests.e2e.observed import (
@@ -134,7 +134,7 @@ class Pulse:
         self._thread.join()
 
     def _run(self) -> None:
-        with http.Client(base_url=self._url, timeout=60) as client:
+        with fetch.Client(base_url=self._url, timeout=60) as client:
             while not self._end.wait(0.02):
                 began = time.monotonic()
                 self.statuses.add(client.get("/-/healthy").status_code)

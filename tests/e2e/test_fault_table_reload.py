@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests import http
+from tests import fetch
 from tests.conftest import until
 from tests.e2e.conftest import Process, Start
 from tests.e2e.observed import INFO, config, count_of, page, polled, project, soon, started
@@ -55,7 +55,7 @@ class Setup:
         until(lambda: self.daemon.log.count("configuration reloaded") > before, "it is reloaded")
 
     def reload(self) -> None:
-        assert http.post(f"{self.daemon.url()}/-/reload", timeout=60).status_code == 200
+        assert fetch.post(f"{self.daemon.url()}/-/reload", timeout=60).status_code == 200
 
     def look(self) -> int:
         """How many of p are shown."""

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests import http
+from tests import fetch
 from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer, until
 from tests.e2e.conftest import Process, Start
@@ -40,7 +40,7 @@ def address(daemon: Process) -> tuple[str, int]:
 def scrapes(daemon: Process) -> bool:
     """Whether a scrape is answered in time, with a page that can be read."""
     try:
-        page = http.get(f"{daemon.url()}/metrics", timeout=2)
+        page = fetch.get(f"{daemon.url()}/metrics", timeout=2)
     except httpx.TransportError:
         return False
     return page.status_code == 200 and bool(list(text_string_to_metric_families(page.text)))
@@ -103,7 +103,7 @@ def test_without_file_descriptors_it_goes_on_and_recovers(daemon: Process) -> No
         until(lambda: daemon.logs('msg="cannot accept connections"'), "it is logged")
     resource.prlimit(daemon.popen.pid, resource.RLIMIT_NOFILE, (8, 20_000))
     with contextlib.suppress(httpx.TransportError):
-        http.get(f"{daemon.url()}/metrics", timeout=0.5)
+        fetch.get(f"{daemon.url()}/metrics", timeout=0.5)
     resource.prlimit(daemon.popen.pid, resource.RLIMIT_NOFILE, before)
     until(lambda: scrapes(daemon) and daemon.shows(UP), "it is well again")
     assert daemon.popen.poll() is None

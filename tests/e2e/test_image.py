@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__
-from tests import http
+from tests import fetch
 from tests.conftest import SimulatorServer, free_port, until
 
 ROOT = Path(__file__).parents[2]
@@ -113,8 +113,10 @@ def test_it_runs_as_it_says_and_is_scraped(image: Image, steady: SimulatorServer
         assert re.search(r"^NSpid:\s+\d+\s+1$", status, re.MULTILINE)
         assert re.search(r"^Uid:\s+65532\s+65532\s+65532\s+65532$", status, re.MULTILINE)
         assert re.search(r"^CapEff:\s+0{16}$", status, re.MULTILINE)
-        until(lambda: http.get(f"http://{address}/-/ready").status_code == 200, "it is ready")
-        assert 'together_deployment_replicas_ready{deployment="chat-prod"' in http.get(f"http://{address}/metrics").text
+        until(lambda: fetch.get(f"http://{address}/-/ready").status_code == 200, "it is ready")
+        assert (
+            'together_deployment_replicas_ready{deployment="chat-prod"' in fetch.get(f"http://{address}/metrics").text
+        )
         checked = image.run(*check, **listen)
         assert (checked.returncode, checked.stderr) == (0, "")
         os.kill(first, signal.SIGHUP)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from tests import http
+from tests import fetch
 from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer, free_port, until
 from tests.e2e.test_daemon import GRACE, listing
@@ -37,7 +37,7 @@ class Daemon:
             command = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]
         env = {"PATH": os.environ["PATH"], "TOGETHER_API_KEY": API_KEY}
         self.popen = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=stderr)
-        self.client = http.Client(base_url=f"http://127.0.0.1:{self._port}", timeout=2)
+        self.client = fetch.Client(base_url=f"http://127.0.0.1:{self._port}", timeout=2)
 
     def value(self, series: str) -> float:
         """NaN while there is none."""

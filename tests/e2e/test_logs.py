@@ -11,7 +11,7 @@ import pytest
 
 from exporter import __version__
 from exporter.simulator.scenario import DeploymentScenario, Fault, Scenario, Step
-from tests import http
+from tests import fetch
 from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer, free_port, until
 from tests.e2e.conftest import Process, Start, run
@@ -104,7 +104,7 @@ def test_levels_leave_out_what_is_below_them(
 
 def is_ready(port: int) -> bool:
     try:
-        return http.get(f"http://127.0.0.1:{port}/-/ready").status_code == 200
+        return fetch.get(f"http://127.0.0.1:{port}/-/ready").status_code == 200
     except httpx.TransportError:
         return False
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests import http
+from tests import fetch
 from tests.e2e.conftest import Process, Start
 from tests.e2e.observed import FAILURES, SUCCESS, config, news, page, polled, project, soon, started
 from tests.e2e.scripted_api import NOT_FOUND, Answer, ScriptedApi, item, listed, refusal
@@ -51,7 +51,7 @@ def waiting(daemon: Process, queue: str) -> float | None:
 
 def reloaded(daemon: Process, file: Path, *projects: dict[str, Any]) -> None:
     file.write_text(config(*projects))
-    assert http.post(f"{daemon.url()}/-/reload", timeout=60).status_code == 200
+    assert fetch.post(f"{daemon.url()}/-/reload", timeout=60).status_code == 200
 
 
 def test_a_revision_is_read_once_and_again_when_it_changes(api: ScriptedApi, start: Start) -> None:

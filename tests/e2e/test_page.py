@@ -8,7 +8,7 @@ import pytest
 from selenium.common.exceptions import StaleElementReferenceException
 
 from exporter.simulator.scenario import DeploymentScenario, Fault, Scenario, Step, load
-from tests import http
+from tests import fetch
 from tests.conftest import SimulatorServer, until
 from tests.e2e.browser import ENTER, HUGE, PHONE, SPACE, TAB, TABLET, Browser
 from tests.e2e.conftest import Start
@@ -48,7 +48,7 @@ def test_the_fleet_is_shown_with_everything_and_without_a_complaint(browser: Bro
         daemon = serving(start, server)
         browser.open(daemon.url())
         browser.keep("fleet-light")
-        status = http.get(f"{daemon.url()}/api/v1/status").json()
+        status = fetch.get(f"{daemon.url()}/api/v1/status").json()
         assert sorted(browser.names()) == sorted(server.simulator.fleet.deployments)
         assert browser.names() == [each["deployment"] for each in status["deployments"]]
         text = browser.text()
@@ -196,7 +196,7 @@ def test_every_link_works_below_a_path_and_behind_a_proxy_that_strips_one(
             links = {str(a.get_attribute("href")).partition("#")[0] for a in browser.all("a")}
             own = {link for link in links if link.startswith("http://127.0.0.1")}
             assert len(own) > 10
-            assert {link: http.get(link).status_code for link in own} == dict.fromkeys(own, 200)
+            assert {link: fetch.get(link).status_code for link in own} == dict.fromkeys(own, 200)
             browser.one(".levels .ok").click()
             until(lambda b=base: browser.driver.current_url == f"{b}?level=ok", "links stay below it")  # type: ignore[misc]
             api.simulator.fleet.deployments["well"].apply(Step(at=0, fail=True))

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from exporter.simulator.scenario import load
-from tests import http
+from tests import fetch
 from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer, free_port, until
 from tests.e2e.conftest import Start
@@ -130,7 +130,7 @@ def test_vmagent_scrapes_too(crashing: SimulatorServer, start: Start, tmp_path: 
 
 
 def _get(address: str, path: str) -> httpx.Response:
-    return http.get(f"http://{address}{path}", timeout=30)
+    return fetch.get(f"http://{address}{path}", timeout=30)
 
 
 def _targets(address: str) -> list[dict[str, Any]]:

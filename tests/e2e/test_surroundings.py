@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests import http
+from tests import fetch
 from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer, free_port, until
 from tests.e2e.conftest import Process, Start, run
@@ -93,7 +93,7 @@ def test_a_reload_refuses_the_same_and_the_old_configuration_stays(
     daemon.url()
     file = tmp_path / "together-exporter.yml"
     file.write_text(text)
-    response = http.post(f"{daemon.url()}/-/reload")
+    response = fetch.post(f"{daemon.url()}/-/reload")
     assert (response.status_code, problem in response.text) == (500, True), response.text
     assert response.text.startswith(f"{file}:")
     until(lambda: daemon.shows("together_exporter_config_last_reload_successful 0.0"), "the metric shows it")
@@ -115,9 +115,9 @@ def test_several_addresses_and_a_prefix(steady: SimulatorServer) -> None:
     try:
         daemon.url()
         for port in ports:
-            assert http.get(f"http://127.0.0.1:{port}/together/metrics").status_code == 200
-            assert http.get(f"http://127.0.0.1:{port}/metrics").status_code == 404
-        page = http.get(f"http://127.0.0.1:{ports[0]}/", follow_redirects=True)
+            assert fetch.get(f"http://127.0.0.1:{port}/together/metrics").status_code == 200
+            assert fetch.get(f"http://127.0.0.1:{port}/metrics").status_code == 404
+        page = fetch.get(f"http://127.0.0.1:{ports[0]}/", follow_redirects=True)
         assert (str(page.url), page.status_code) == (f"http://127.0.0.1:{ports[0]}/together/", 200)
         assert 'href="metrics"' in page.text
     finally:
@@ -131,7 +131,7 @@ def test_an_ipv6_address_for_all_takes_ipv4_too(host: str, steady: SimulatorServ
     try:
         until(lambda: daemon.logs("listening"), "it listens")
         for address in ("127.0.0.1", "[::1]"):
-            assert http.get(f"http://{address}:{port}/-/healthy").status_code == 200
+            assert fetch.get(f"http://{address}:{port}/-/healthy").status_code == 200
     finally:
         assert daemon.stop() == 0
 

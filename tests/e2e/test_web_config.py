@@ -9,7 +9,7 @@ import httpx
 import pytest
 import trustme
 
-from tests import http
+from tests import fetch
 from tests.canaries import API_KEY
 from tests.conftest import SimulatorServer, until
 from tests.e2e.conftest import Process, Start
@@ -34,7 +34,7 @@ def authority(tmp_path: Path) -> trustme.CA:
 
 def ask(daemon: Process, authority: trustme.CA, auth: tuple[str, str] | None = AUTH) -> httpx.Response:
     url = daemon.url().replace("http:", "https:")
-    return http.get(f"{url}/metrics", verify=trusting(authority), auth=auth)
+    return fetch.get(f"{url}/metrics", verify=trusting(authority), auth=auth)
 
 
 def is_served(daemon: Process, authority: trustme.CA) -> bool:

@@ -34,6 +34,9 @@ def _restored() -> Iterator[None]:
     """Logging as pytest has it."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    logging.captureWarnings(
+        capture=False
+    )  # a test that ran an App may have left it on, for a `showwarning` that is gone
     yield
     structlog.reset_defaults()
     logging.captureWarnings(capture=False)
@@ -55,7 +58,13 @@ def written(pipe: tuple[BinaryIO, BinaryIO], *lines: str) -> list[str]:
     with writing(pipe[1].fileno()) as writer:
         for line in lines:
             writer.write(line)
-    return pipe[0].read(PIPE_SIZE).decode().splitlines()
+    return rest(pipe).splitlines()
+
+
+def rest(pipe: tuple[BinaryIO, BinaryIO]) -> str:
+    """What has been written, also if that is nothing."""
+    pipe[1].close()
+    return pipe[0].read(PIPE_SIZE).decode()
 
 
 def test_lines_are_written_in_their_order_before_the_end(pipe: tuple[BinaryIO, BinaryIO]) -> None:
@@ -126,7 +135,7 @@ def test_lines_have_the_level_names_of_the_flag(format_: LogFormat, pipe: tuple[
             getattr(log, level)("ours")
         logging.getLogger("other").warning("theirs")
         logging.getLogger("other").critical("theirs")
-    lines = pipe[0].read(PIPE_SIZE).decode().splitlines()
+    lines = rest(pipe).splitlines()
     levels = [json.loads(line)["level"] if format_ == "json" else re.findall(r"level=(\w+)", line)[0] for line in lines]
     assert levels == [*LEVELS, "error", "warn", "error"]
 
@@ -137,4 +146,4 @@ def test_warnings_of_python_are_lines_too(pipe: tuple[BinaryIO, BinaryIO]) -> No
         warnings.simplefilter("always")
         warnings.warn("old", DeprecationWarning, stacklevel=1)
         logging.captureWarnings(capture=False)
-    assert "level=warn" in pipe[0].read(PIPE_SIZE).decode()
+    assert "level=warn" in rest(pipe)

@@ -22,7 +22,7 @@ from exporter.web.limit import RequestLimit
 from exporter.web.listener import listen
 from exporter.web.refusals import Refusals
 from exporter.web.server import Server
-from tests import http
+from tests import fetch
 
 SHORT = b"GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n"
 LONG = SHORT.replace(b"-/healthy", b"metrics")
@@ -94,7 +94,7 @@ class Web:
         return client
 
     def get(self, path: str = "/-/healthy", **more: object) -> httpx.Response:
-        return http.get(f"http://127.0.0.1:{self.address[1]}{path}", **more)  # type: ignore[arg-type]  # httpx's own
+        return fetch.get(f"http://127.0.0.1:{self.address[1]}{path}", **more)  # type: ignore[arg-type]  # httpx's own
 
     def refused(self, reason: str) -> float:
         metric = "together_exporter_http_clients_refused_total"

@@ -14,7 +14,7 @@ import trustme
 
 from exporter.web.access import Access
 from exporter.web.connection import Timeouts
-from tests import http
+from tests import fetch
 from tests.conftest import until
 from tests.unit.web.serving import LONG, PIECE, PIECES, SHORT, Web, reading, received, received_length
 
@@ -27,7 +27,7 @@ def web() -> Iterator[Web]:
 
 def test_every_socket_is_served(web: Web) -> None:
     for sock in web.sockets:
-        assert http.get(f"http://127.0.0.1:{sock.getsockname()[1]}/").status_code == 200
+        assert fetch.get(f"http://127.0.0.1:{sock.getsockname()[1]}/").status_code == 200
 
 
 def test_the_scrape_above_the_limit_is_answered_503(web: Web) -> None:
@@ -88,7 +88,7 @@ class Authority:
 
 def accepts_tls(web: Web, context: ssl.SSLContext) -> bool:
     try:
-        return http.get(f"https://127.0.0.1:{web.address[1]}/-/healthy", verify=context).status_code == 200
+        return fetch.get(f"https://127.0.0.1:{web.address[1]}/-/healthy", verify=context).status_code == 200
     except httpx.TransportError:
         return False
 
