@@ -111,7 +111,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     def run(config: str, *arguments: str, **environment: str) -> Process:
         file = tmp_path / "together-exporter.yml"
-        file.write_text(config)
+        if not file.exists() or file.read_text() != config:  # one that was started before may be reading it
+            file.write_text(config)
         options = [f"--config.file={file}", "--web.listen-address=127.0.0.1:0", "--log.level=debug", *arguments]
         started.append(Process(["serve", *options], environment))
         return started[-1]
