@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import shutil
+import signal
 import socket
 import threading
 import time
@@ -45,6 +46,11 @@ PATIENCE = 60.0  # s; how long a condition may take before it counts as never
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="a test that would be skipped fails")
     parser.addoption("--may-skip", default="", help="programs, with commas between, that may be missing all the same")
+
+
+def pytest_configure() -> None:
+    """A shell's background jobs ignore SIGINT, and so would all that the tests start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -18,6 +18,11 @@ TABLET, PHONE, HUGE = (640, 700), (360, 740), (3840, 2160)
 class Browser(Window):
     """Driven as a person would use it."""
 
+    def leave(self) -> None:
+        """Ends the page and forgets its complaints, such as about a daemon that has ended."""
+        self.driver.get("about:blank")
+        self.complaints()
+
     def all(self, selector: str) -> list[WebElement]:
         return self.driver.find_elements("css selector", selector)
 

@@ -20,10 +20,8 @@ from tests.conftest import until
 from tests.e2e.forked import ForkedProcess
 from tests.examples import IS_THOROUGH
 
-LISTENING = re.compile(r"""address(?:=|": ")127\.0\.0\.1:(\d+)""")
-
-
-READ_LATER = re.compile(r"PATH|TOGETHER_\w+|SSL_CERT_\w+|(?i:\w+_proxy)")
+LISTENING = re.compile(r"""address(?:=|": ")127\.0\.0\.1:(\d+)""")  # in either format of the log
+READ_LATER = re.compile(r"PATH|TOGETHER_\w+|SSL_CERT_\w+|(?i:\w+_proxy)")  # variables
 MAY_FORK = not IS_THOROUGH and sys.platform == "linux"
 COMMAND = (sys.executable, "-m", "exporter")
 
@@ -49,7 +47,7 @@ class Process:
         return text in self.log
 
     def url(self) -> str:
-        """Whether the log has the event, in either format."""
+        """Of the daemon, once it listens."""
         until(lambda: bool(LISTENING.search(self.log)) or self.popen.poll() is not None, "the daemon listens")
         match = LISTENING.search(self.log)
         assert match, self.log

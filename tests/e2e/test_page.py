@@ -31,9 +31,15 @@ OVERFLOWS = "return document.documentElement.scrollWidth > document.documentElem
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def chromium() -> Iterator[Browser]:
     with Browser() as browser:
         yield browser
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    yield chromium
+    chromium.leave()
 
 
 @pytest.fixture

@@ -44,9 +44,15 @@ getSelection().setBaseAndExtent(text, 0, text, text.data.length);
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def chromium() -> Iterator[Browser]:
     with Browser() as browser:
         yield browser
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    yield chromium
+    chromium.leave()
 
 
 @pytest.fixture

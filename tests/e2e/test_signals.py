@@ -23,7 +23,6 @@ import os, signal, sys
 def send(event, arguments):
     if event == "import" and arguments[0] == "exporter.cli.commands":
         os.kill(os.getpid(), signal.{signal})
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 sys.addaudithook(send)
 sys.argv[1:] = {arguments!r}
 from exporter.cli import start
