@@ -55,10 +55,12 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Two for each core: the tests of the daemon wait as often as they compute."""
+    """Two for each core in a quick run, because the tests of the daemon wait as often as they compute."""
+    if IS_THOROUGH or "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
     from xdist.plugin import pytest_xdist_auto_num_workers as number_of_cores  # noqa: PLC0415 - not there without xdist
 
-    return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else 2 * int(number_of_cores(config))
+    return 2 * int(number_of_cores(config))
 
 
 @pytest.hookimpl(optionalhook=True)

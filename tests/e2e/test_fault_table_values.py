@@ -166,7 +166,7 @@ def api() -> Iterator[ScriptedApi]:
 def shown(api: ScriptedApi, start: Start, *items: dict[str, Any] | bytes, **settings: Any) -> Process:
     api.script[LIST] = listed(*items)
     daemon = started(start, project(api, **settings))
-    soon(lambda: len(page(daemon).names()) == len(items), "all are shown", api)
+    soon(lambda: len(page(daemon).names()) == len(items), "all are shown", api, polls=100)
     return daemon
 
 
