@@ -17,6 +17,7 @@ import pytest
 from tests import fetch
 from tests.canaries import outputs
 from tests.conftest import until
+from tests.e2e.browser import Browser
 from tests.e2e.forked import ForkedProcess
 from tests.examples import IS_THOROUGH
 
@@ -118,3 +119,16 @@ def start(tmp_path: Path) -> Iterator[Start]:
     yield run
     for process in started:
         process.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with Browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    """For one test: the next one does not get what this one's page complains about."""
+    yield chromium
+    chromium.leave()

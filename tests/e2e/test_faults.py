@@ -13,28 +13,16 @@ from pathlib import Path
 
 import pytest
 import trustme
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.canaries import API_KEY
 from tests.conftest import until
 from tests.e2e.conftest import Process
 from tests.e2e.faults import FAULTS, Fault
 from tests.e2e.faulty_api import FaultyApi, http
+from tests.e2e.observed import Labels, Page
 
-Samples = dict[str, dict[frozenset[tuple[str, str]], float]]
+Samples = dict[str, dict[Labels, float]]
 LONG_NAME = ".".join(["x" * 60] * 5)  # more than DNS can ask for: it fails before anything is sent
-
-
-def samples(page: str) -> Samples:
-    """By metric and labels; fails where Prometheus would: twice the same series, or no exposition at all."""
-    found: Samples = {}
-    for family in text_string_to_metric_families(page):
-        for sample in family.samples:
-            series = found.setdefault(sample.name, {})
-            labels = frozenset(sample.labels.items())
-            assert labels not in series, sample
-            series[labels] = sample.value
-    return found
 
 
 @dataclass
@@ -123,7 +111,7 @@ def settle(daemon: Process, missing: Callable[[Samples], list[str]]) -> Samples:
     pages: list[Samples] = []
 
     def is_complete() -> bool:
-        pages[:] = [samples(daemon.metrics())]
+        pages[:] = [Page(daemon.metrics()).samples]
         return not missing(pages[0])
 
     try:

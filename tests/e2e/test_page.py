@@ -30,18 +30,6 @@ return [...document.querySelectorAll("tbody tr.ok")].map((row) => row.getBoundin
 OVERFLOWS = "return document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with Browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def browser(chromium: Browser) -> Iterator[Browser]:
-    yield chromium
-    chromium.leave()
-
-
 @pytest.fixture
 def api() -> Iterator[SimulatorServer]:
     with SimulatorServer(SCENARIO) as server:

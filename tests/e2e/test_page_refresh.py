@@ -43,18 +43,6 @@ getSelection().setBaseAndExtent(text, 0, text, text.data.length);
 """
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with Browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def browser(chromium: Browser) -> Iterator[Browser]:
-    yield chromium
-    chromium.leave()
-
-
 @pytest.fixture
 def api() -> Iterator[SimulatorServer]:
     with SimulatorServer(SCENARIO) as server:

@@ -34,9 +34,8 @@ def _restored() -> Iterator[None]:
     """Logging as pytest has it."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    logging.captureWarnings(
-        capture=False
-    )  # a test that ran an App may have left it on, for a `showwarning` that is gone
+    # A test that ran an App may have left it on, for a `showwarning` that is gone.
+    logging.captureWarnings(capture=False)
     yield
     structlog.reset_defaults()
     logging.captureWarnings(capture=False)

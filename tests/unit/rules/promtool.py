@@ -44,6 +44,9 @@ class Case:
     lag: int = 0
 
 
+Expected = tuple[int, str, Sequence[Mapping[str, str]]]
+
+
 @dataclass(frozen=True)
 class Timeline:
     """What happens over time; `expected`: (minute, alert, the labels of those that fire). `thresholds`: others than the
@@ -51,7 +54,7 @@ class Timeline:
 
     name: str
     series: Series
-    expected: Sequence[tuple[int, str, Sequence[Mapping[str, str]]]]
+    expected: Sequence[Expected]
     thresholds: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from tests.unit.rules.cases_deployments import CHANGES, INFO, LOST, QUEUE_INFO, READABLE, UP, jobs
 from tests.unit.rules.cases_projects import CONFIGURED, LAST, NOT_FOUND, error, expiry, requests
-from tests.unit.rules.promtool import D, P, Timeline, X, reason, replicas, status, with_status
+from tests.unit.rules.promtool import D, Expected, P, Timeline, X, reason, replicas, status, with_status
 
 FAILED = status("Failed")
 E = 'project="p",deployment="e"'
 OTHER_LAST = f"together_deployment_last_success_timestamp_seconds{{{E}}}"
 UNAVAILABLE = f'together_deployment_poll_error{{{D},reason="server_error"}}'
 OUTAGE = "1+0x100 0+0x3 1+0x90"
+NOBODY_KNOWS: list[Expected] = [  # whether replicas are ready, from minute 61 on
+    (minute, alert, [])
+    for minute in (66, 100)
+    for alert in ("TogetherDeploymentNoReadyReplica", "TogetherDeploymentBelowDesired")
+]
 
 QUIET = (
     Timeline(
@@ -213,11 +218,7 @@ QUIET = (
     Timeline(
         "the statuses of some replicas are unknown, and the API leaves out how many are ready",
         {replicas("desired"): "2+0x120", replicas("ready"): "2+0x60 stale", with_status("Running"): "2+0x60 stale"},
-        [
-            (minute, alert, [])
-            for minute in (66, 100)
-            for alert in ("TogetherDeploymentNoReadyReplica", "TogetherDeploymentBelowDesired")
-        ],
+        NOBODY_KNOWS,
     ),
     Timeline(
         "the status of one replica is unknown, and the API leaves out how many are ready",
@@ -230,11 +231,7 @@ QUIET = (
             f'together_replica_ready{{{D},replica="a"}}': "1+0x60 0+0x60",
             f'together_replica_ready{{{D},replica="b"}}': "1+0x60 0+0x60",
         },
-        [
-            (minute, alert, [])
-            for minute in (66, 100)
-            for alert in ("TogetherDeploymentNoReadyReplica", "TogetherDeploymentBelowDesired")
-        ],
+        NOBODY_KNOWS,
     ),
     Timeline(
         "only some of the replicas are exported, and the API leaves out how many are ready",
